@@ -1,0 +1,145 @@
+"""Comparison of what torch gave with what a reference says, each one counted as evidence.
+
+Values are read out of a tensor into NumPy bit for bit. Exact comparison is ``==`` with nan
+equal to nan and -0.0 different from 0.0; a bound is absolute, and comes from the operation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from conformance.evidence import compared
+
+Array = npt.NDArray[Any]
+
+
+def to_numpy(tensor: torch.Tensor) -> Array:
+    """Return a tensor's values as a NumPy copy; bfloat16 becomes float32, exactly."""
+    host = tensor.detach().cpu().resolve_conj().resolve_neg()
+    if host.dtype == torch.bfloat16:
+        bits = host.contiguous().view(torch.int16).numpy().view(np.uint16)
+        widened: Array = (bits.astype(np.uint32) << 16).view(np.float32)
+        return widened
+    copied: Array = host.numpy().copy()
+    return copied
+
+
+def equal(actual: object, expected: Array, *, dtype: torch.dtype, what: str = "result") -> None:
+    """Check that a tensor has the expected values exactly, shape and dtype.
+
+    ``expected`` is rounded to nothing: it must hold values that ``dtype`` has.
+    Raises ``AssertionError`` naming the first index at which they differ.
+    """
+    tensor, got = _same_kind(actual, expected, dtype, what)
+    wrong = ~_identical(got, np.asarray(expected))
+    if wrong.any():
+        raise AssertionError(_difference(what, got, np.asarray(expected), wrong))
+    compared(got.size, tensor)
+
+
+def close(
+    actual: object,
+    expected: Array,
+    *,
+    bound: float | Array,
+    dtype: torch.dtype,
+    what: str = "result",
+) -> None:
+    """Check that every value is within the absolute ``bound`` of the expected one.
+
+    ``bound`` is a number or an array of the result's shape. nan is equal to nan only.
+    Raises ``AssertionError`` naming the first index at which they differ too much.
+    """
+    tensor, got = _same_kind(actual, expected, dtype, what)
+    want = np.asarray(expected)
+    with np.errstate(invalid="ignore", over="ignore"):
+        near = (got == want) | (np.abs(got - want) <= bound) | (np.isnan(got) & np.isnan(want))
+    if not near.all():
+        raise AssertionError(_difference(what, got, want, ~near, bound))
+    compared(got.size, tensor)
+
+
+def unchanged(tensor: torch.Tensor, before: Array, what: str = "tensor") -> None:
+    """Check that a tensor still holds the values it had, as :func:`to_numpy` read them."""
+    got = to_numpy(tensor)
+    if got.shape != before.shape:
+        raise AssertionError(f"{what} changed its shape from {before.shape} to {got.shape}")
+    wrong = ~_identical(got, before)
+    if wrong.any():
+        raise AssertionError("was modified: " + _difference(what, got, before, wrong))
+    compared(max(got.size, 1), tensor)
+
+
+def fact(actual: object, expected: object, what: str) -> None:
+    """Check a plain fact: a flag, a shape, an identity, a count."""
+    if type(actual) is not type(expected) or actual != expected:
+        raise AssertionError(f"{what}: got {actual!r}, expected {expected!r}")
+    compared(1)
+
+
+@contextmanager
+def raises(error: type[Exception], message: str) -> Iterator[None]:
+    """Check that the block raises ``error`` with a text in which ``message`` is found.
+
+    ``message`` is a regular expression for the telling part. An operation that the target
+    says it does not have is not an answer: its NotImplementedError goes through.
+    """
+    try:
+        yield
+    except NotImplementedError:
+        raise
+    except error as raised:
+        if not re.search(message, str(raised)):
+            text = str(raised).partition("\n")[0]
+            raise AssertionError(
+                f"raised {type(raised).__name__} with another message: {text!r}, "
+                f"expected one that says {message!r}"
+            ) from raised
+        compared(1)
+    else:
+        raise AssertionError(f"raised nothing, expected {error.__name__}: {message!r}")
+
+
+def _same_kind(
+    actual: object, expected: Array, dtype: torch.dtype, what: str
+) -> tuple[torch.Tensor, Array]:
+    if not isinstance(actual, torch.Tensor):
+        raise AssertionError(f"{what}: got {actual!r}, expected a tensor")
+    shape = tuple(np.shape(expected))
+    if tuple(actual.shape) != shape:
+        raise AssertionError(f"{what}: got shape {tuple(actual.shape)}, expected {shape}")
+    if actual.dtype != dtype:
+        raise AssertionError(f"{what}: got dtype {actual.dtype}, expected {dtype}")
+    return actual, to_numpy(actual)
+
+
+def _identical(got: Array, want: Array) -> npt.NDArray[np.bool_]:
+    if np.iscomplexobj(got) or np.iscomplexobj(want):
+        return _identical(got.real, want.real) & _identical(got.imag, want.imag)
+    same = got == want
+    if got.dtype.kind == "f":
+        floats = want.astype(np.float64)
+        same &= np.signbit(got) == np.signbit(floats)
+        same |= np.isnan(got) & np.isnan(floats)
+    return np.asarray(same)
+
+
+def _difference(
+    what: str, got: Array, want: Array, wrong: npt.NDArray[np.bool_], bound: float | Array = 0.0
+) -> str:
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    place = f" at index {index}" if index else ""
+    text = f"{what}{place}: got {got[index].item()!r}, expected {want[index].item()!r}"
+    if np.any(bound):
+        limit = float(np.broadcast_to(bound, got.shape)[index])
+        distance = abs(got[index].item() - want[index].item())
+        text += f", {distance:.3g} apart where rounding explains {limit:.3g}"
+    count = int(wrong.sum())
+    return text + (f" ({count} of {got.size} values differ)" if got.size > 1 else "")

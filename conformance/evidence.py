@@ -1,0 +1,82 @@
+"""What a verdict rests on: counted while a law runs, never asserted by the law itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from strategies.devices import current_target
+from strategies.tensors import layout_of
+
+
+@dataclass
+class Evidence:
+    """Counters for one law on one target.
+
+    ``examples`` were run, of which ``rejected`` did not fit the law's conditions and
+    ``unsupported`` met an operation that the target says it does not have; ``checks``
+    comparisons looked at ``values`` values.
+    """
+
+    examples: int = 0
+    rejected: int = 0
+    unsupported: int = 0
+    checks: int = 0
+    values: int = 0
+    dtypes: set[str] = field(default_factory=set)
+    ranks: set[int] = field(default_factory=set)
+    layouts: set[str] = field(default_factory=set)
+    draw_seconds: float = 0.0
+    law_seconds: float = 0.0
+    missing: str = ""
+
+    def saw(self, tensor: torch.Tensor) -> None:
+        """Note the kind of a tensor that took part."""
+        self.dtypes.add(str(tensor.dtype).removeprefix("torch."))
+        self.ranks.add(tensor.dim())
+        self.layouts.add(layout_of(tensor))
+
+    def saw_all(self, drawn: Mapping[str, Any]) -> None:
+        """Note the tensors among an example's inputs."""
+        for tensor in _tensors_in(drawn):
+            self.saw(tensor)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counters as JSON can hold them."""
+        return {
+            "examples": self.examples,
+            "rejected": self.rejected,
+            "unsupported": self.unsupported,
+            "checks": self.checks,
+            "values": self.values,
+            "dtypes": sorted(self.dtypes),
+            "ranks": sorted(self.ranks),
+            "layouts": sorted(self.layouts),
+            "draw_seconds": round(self.draw_seconds, 6),
+            "law_seconds": round(self.law_seconds, 6),
+            "missing": self.missing,
+        }
+
+
+def _tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _tensors_in(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _tensors_in(item)
+
+
+def compared(values: int, tensor: torch.Tensor | None = None) -> None:
+    """Credit one comparison of ``values`` values to the law that is running, if one is."""
+    evidence = getattr(current_target.get(), "evidence", None)
+    if evidence is not None:
+        evidence.checks += 1
+        evidence.values += values
+        if tensor is not None:
+            evidence.saw(tensor)

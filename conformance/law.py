@@ -1,0 +1,136 @@
+"""The ``@law`` decorator: a documented behaviour as data that the plugin runs.
+
+A law is a test function whose docstring's first sentence is the law. ``@given`` quantifies
+it; ``over`` makes it one law for each entry of a table, with the id ``law:entry``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from hypothesis.strategies import SearchStrategy
+
+LEVELS = ("must", "should", "statistical")
+DOCUMENTATION = "https://docs.pytorch.org/docs/stable/"
+
+
+@dataclass(frozen=True)
+class Law:
+    """One documented behaviour.
+
+    ``id`` is permanent. ``cases`` maps the name of each entry the law ranges over to the
+    entry; empty for a law on its own. ``strategies`` quantify the function's other arguments.
+    """
+
+    id: str
+    level: str
+    chapter: str
+    statement: str
+    conditions: str
+    documentation: str
+    claims: tuple[str, ...]
+    function: Callable[..., None]
+    strategies: Mapping[str, SearchStrategy[Any]]
+    cases: Mapping[str, Any] = field(default_factory=dict)
+
+    def ids(self) -> list[str]:
+        """The ids that users see and type: one a case, or the law's own."""
+        return [f"{self.id}:{case}" for case in self.cases] or [self.id]
+
+    def arguments(self, case: str | None) -> dict[str, Any]:
+        """The function's argument that names the case, if the law ranges over any."""
+        return {} if case is None else {"case": self.cases[case]}
+
+
+def given(**strategies: SearchStrategy[Any]) -> Callable[[Any], Any]:
+    """Quantify a law over strategies, by keyword, as Hypothesis's ``given`` does.
+
+    The examples, seed and settings come from the run's profile.
+    """
+
+    def attach(function: Any) -> Any:
+        function.__strategies__ = strategies
+        return function
+
+    return attach
+
+
+def law(
+    id: str,
+    *,
+    docs: str,
+    level: str = "must",
+    claims: Sequence[str] = (),
+    over: Mapping[str, Any] | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Declare a test function to be a law.
+
+    ``docs`` is what of torch's documentation promises it: a dotted name with a page of its
+    own, such as ``torch.gather``, or a page's path, such as ``notes/autograd.html#anchor``.
+    Raises ``ValueError`` where the declaration is incomplete.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"law {id}: level {level!r} is none of {', '.join(LEVELS)}")
+
+    def declare(function: Callable[..., None]) -> Callable[..., None]:
+        statement, _, conditions = inspect.cleandoc(function.__doc__ or "").partition("\n\n")
+        if not statement.endswith("."):
+            raise ValueError(f"law {id}: its docstring must begin with one sentence")
+        cases = dict(over or {})
+
+        def test(**_: Any) -> None:
+            raise RuntimeError(f"law {id} runs under the conformance plugin, which is not active")
+
+        names = ["target", *(["case"] if cases else [])]
+        parameters = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in names]
+        test.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        test.__name__, test.__qualname__ = function.__name__, function.__qualname__
+        test.__module__, test.__doc__ = function.__module__, function.__doc__
+        test.__law__ = Law(  # type: ignore[attr-defined]
+            id=id,
+            level=level,
+            chapter=function.__module__.rpartition(".")[2].removeprefix("test_"),
+            statement=" ".join(statement.split()),
+            conditions=conditions,
+            documentation=documentation_link(docs),
+            claims=tuple(claims),
+            function=function,
+            strategies=getattr(function, "__strategies__", {}),
+            cases=cases,
+        )
+        return test
+
+    return declare
+
+
+def documentation_link(docs: str) -> str:
+    """Return the address of a dotted name's page, or of a page's path."""
+    return DOCUMENTATION + (docs if ".html" in docs else f"generated/{docs}.html")
+
+
+def law_of(function: object) -> Law | None:
+    """Return the law that a collected test function declares, or None."""
+    found = getattr(function, "__law__", None)
+    return found if isinstance(found, Law) else None
+
+
+def laws_in(module: ModuleType) -> Iterator[Law]:
+    """Yield the laws that a module declares, in its order."""
+    for value in vars(module).values():
+        found = law_of(value)
+        if found is not None:
+            yield found
+
+
+def shipped_laws() -> list[Law]:
+    """Return every law of this package, chapter by chapter."""
+    package = importlib.import_module("conformance.laws")
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    modules = [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+    return [found for module in modules for found in laws_in(module)]

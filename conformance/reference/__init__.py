@@ -1,0 +1,1 @@
+"""The oracles: NumPy code, derived from documentation, that never imports torch."""

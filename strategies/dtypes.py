@@ -1,0 +1,70 @@
+"""Which dtypes to draw: families of torch dtypes, limited to what the device can hold.
+
+Support is probed, never listed: a dtype counts as supported when the device can hold a
+tensor of it and copy it there from the host. Each (device, dtype) is probed once a process.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
+
+from strategies.devices import current_device
+
+FAMILIES: dict[str, tuple[torch.dtype, ...]] = {
+    "floating": (torch.float32, torch.float64, torch.float16, torch.bfloat16),
+    "complex": (torch.complex64, torch.complex128),
+    "integral": (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8),
+    "boolean": (torch.bool,),
+}
+FAMILIES["real"] = FAMILIES["floating"] + FAMILIES["integral"]
+FAMILIES["differentiable"] = FAMILIES["floating"] + FAMILIES["complex"]
+FAMILIES["numeric"] = FAMILIES["real"] + FAMILIES["complex"]
+FAMILIES["any"] = FAMILIES["numeric"] + FAMILIES["boolean"]
+
+
+@cache
+def supports(device: torch.device, dtype: torch.dtype) -> bool:
+    """Tell whether ``device`` can hold a tensor of ``dtype`` copied from the host.
+
+    torch's word for "cannot" is an exception, and which one depends on the backend,
+    so every exception of the probe counts as a no.
+    """
+    try:
+        torch.zeros(1, dtype=dtype).to(device)
+    except Exception:
+        return False
+    return True
+
+
+@cache
+def _choice(family: str, device: torch.device) -> st.SearchStrategy[torch.dtype]:
+    supported = [dtype for dtype in FAMILIES[family] if supports(device, dtype)]
+    return st.sampled_from(supported) if supported else st.nothing()
+
+
+@st.composite
+def _dtypes(draw: st.DrawFn, family: str) -> torch.dtype:
+    return draw(_choice(family, current_device()))
+
+
+def dtypes(family: str = "any") -> st.SearchStrategy[torch.dtype]:
+    """Draw a dtype of ``family`` that the current target's device supports.
+
+    Families: ``floating``, ``complex``, ``integral``, ``boolean``, ``real``,
+    ``differentiable``, ``numeric``, ``any``. Shrinks towards the family's first
+    member (float32, int64).
+
+    Example::
+
+        @given(dtypes("floating"))
+        def test(dtype): ...
+    """
+    if family not in FAMILIES:
+        raise InvalidArgument(
+            f"dtypes(family={family!r}): no such family; use one of {', '.join(FAMILIES)}"
+        )
+    return _dtypes(family)

@@ -1,0 +1,427 @@
+"""Random differentiable functions, evaluable under torch and under NumPy from the same text.
+
+A function is a straight-line program over its leaves ``x0, x1 ...``; every line is one
+operation written once, with ``xp`` standing for torch or NumPy. One draw of bytes is the whole
+program: shrinking drops lines and picks simpler operations. A line that would be illegal or
+outgrow its bound is left out, and so are lines that the result does not use: nothing is filtered.
+
+Each value carries a bound, from which the function knows how far rounding can take a
+derivative. *Polynomials* consist of operations that are exact on small dyadic numbers: their
+values and derivatives have no rounding at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
+
+from strategies.shapes import Shape
+from strategies.values import Array, raw_bytes, value_table
+
+MAX_LEAVES = 3
+_LEAF_SHAPES: tuple[Shape, ...] = ((), (1,), (2,), (3,), (1, 2), (2, 1), (2, 3), (3, 2), (2, 2))
+_BYTES_PER_STEP = 3
+_LARGEST_ROUNDING = 2.0**16
+_LARGEST_EXACT = 2.0**40
+
+
+def evaluator(body: str, leaves: int, xp: ModuleType) -> Callable[..., Any]:
+    """Compile a program's text into a function of its leaves under ``xp`` (torch or NumPy)."""
+    names = ", ".join(f"x{i}" for i in range(leaves))
+    lines = "\n".join(f"    {line}" for line in body.splitlines())
+    namespace: dict[str, Any] = {"xp": xp}
+    exec(f"def f({names}):\n{lines}\n", namespace)
+    function: Callable[..., Any] = namespace["f"]
+    return function
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A differentiable function with the point at which to take its derivatives.
+
+    ``body`` is its text, ending in ``return``; ``points`` the leaves' values, float64;
+    ``shape`` the result's shape; ``reaches`` says for each leaf whether the result depends on
+    it; ``rounding`` bounds the error of any first derivative, in units of the dtype's epsilon
+    (0: every value and derivative is exact in float64).
+    """
+
+    body: str
+    points: tuple[Array, ...]
+    shape: tuple[int, ...]
+    reaches: tuple[bool, ...]
+    rounding: float
+
+    def __call__(self, *leaves: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.under(torch)(*leaves)
+        return result
+
+    def under(self, xp: ModuleType) -> Callable[..., Any]:
+        """Return the function evaluated by ``xp``: torch or NumPy."""
+        return evaluator(self.body, len(self.points), xp)
+
+    def leaves(self, device: torch.device) -> list[torch.Tensor]:
+        """Return new float64 leaves that require grad, holding ``points``."""
+        return [torch.tensor(p, device=device, requires_grad=True) for p in self.points]
+
+
+class Bound(NamedTuple):
+    """What is known of a value's entries before it is computed.
+
+    ``size`` bounds their magnitude, ``slope`` that of first derivatives by any leaf entry,
+    ``curve`` that of second ones; ``value_error`` and ``slope_error`` bound what rounding does
+    to value and slope, in units of epsilon; ``fraction`` counts binary places, None if rounded.
+    """
+
+    size: float
+    slope: float
+    curve: float
+    value_error: float
+    slope_error: float
+    fraction: int | None
+
+
+class Value(NamedTuple):
+    """One line's result: name, text, the names it uses, shape, bound, the leaves under it."""
+
+    name: str
+    text: str
+    uses: tuple[str, ...]
+    shape: Shape
+    bound: Bound
+    depends: frozenset[int]
+
+
+def _linear(operands: tuple[Bound, ...], terms: int, rounds: bool) -> Bound:
+    """Bound a sum of ``terms`` entries, each taken from one of ``operands``."""
+    size = terms * max(b.size for b in operands)
+    slope = terms * max(b.slope for b in operands)
+    fractions = [b.fraction for b in operands]
+    exact = not rounds and None not in fractions
+    return Bound(
+        size,
+        slope,
+        terms * max(b.curve for b in operands),
+        terms * max(b.value_error for b in operands) + terms * size,
+        terms * max(b.slope_error for b in operands) + terms * slope,
+        max(f for f in fractions if f is not None) if exact else None,
+    )
+
+
+def _product(a: Bound, b: Bound, terms: int = 1) -> Bound:
+    """Bound a sum of ``terms`` products of an entry of ``a`` and an entry of ``b``."""
+    size = terms * a.size * b.size
+    slope = terms * (a.size * b.slope + a.slope * b.size)
+    exact = a.fraction is not None and b.fraction is not None
+    return Bound(
+        size,
+        slope,
+        terms * (a.size * b.curve + 2 * a.slope * b.slope + a.curve * b.size),
+        terms * (a.size * b.value_error + a.value_error * b.size + terms * a.size * b.size),
+        terms
+        * (
+            a.size * b.slope_error
+            + a.slope_error * b.size
+            + a.slope * b.value_error
+            + a.value_error * b.slope
+        )
+        + terms * slope,
+        (a.fraction or 0) + (b.fraction or 0) if exact else None,
+    )
+
+
+def _smooth(b: Bound, size: float, first: float, second: float) -> Bound:
+    """Bound ``g(v)`` with \\|g\\| <= size, \\|g'\\| <= first, \\|g''\\| <= second on v's range.
+
+    A library's elementary function may be off by a few ulp in value and in derivative: four
+    are allowed for.
+    """
+    slope = first * b.slope
+    return Bound(
+        size,
+        slope,
+        second * b.slope**2 + first * b.curve,
+        first * b.value_error + 4 * size,
+        first * b.slope_error + second * b.slope * b.value_error + 4 * slope,
+        None,
+    )
+
+
+class Operation(NamedTuple):
+    """One kind of line: text with ``{a}``, ``{b}``; legality, shape and bound of the result."""
+
+    text: str
+    arity: int
+    legal: Callable[..., bool]
+    shape: Callable[..., Shape]
+    bound: Callable[..., Bound]
+
+
+def _always(*_: Value) -> bool:
+    return True
+
+
+def _broadcasts(a: Value, b: Value) -> bool:
+    return all(
+        m == n or 1 in (m, n) for m, n in zip(a.shape[::-1], b.shape[::-1], strict=False)
+    )
+
+
+def _broadcast(a: Value, b: Value) -> Shape:
+    return np.broadcast_shapes(a.shape, b.shape)
+
+
+def _same(a: Value) -> Shape:
+    return a.shape
+
+
+def _multiplies(a: Value, b: Value) -> bool:
+    return len(a.shape) == 2 and len(b.shape) in (1, 2) and a.shape[1] == b.shape[0]
+
+
+def _has_dim(a: Value) -> bool:
+    return len(a.shape) >= 1
+
+
+def _keep(a: Value) -> Bound:
+    return a.bound
+
+
+_POLYNOMIAL: tuple[Operation, ...] = (
+    Operation(
+        "{a} + {b}", 2, _broadcasts, _broadcast,
+        lambda a, b: _linear((a.bound, b.bound), 2, rounds=False),
+    ),
+    Operation("{a} * {b}", 2, _broadcasts, _broadcast, lambda a, b: _product(a.bound, b.bound)),
+    Operation(
+        "{a} - {b}", 2, _broadcasts, _broadcast,
+        lambda a, b: _linear((a.bound, b.bound), 2, rounds=False),
+    ),
+    Operation("-{a}", 1, _always, _same, _keep),
+    Operation("{a} * {a}", 1, _always, _same, lambda a: _product(a.bound, a.bound)),
+    Operation(
+        "{a} * 0.5 + 0.25", 1, _always, _same,
+        lambda a: _linear((_product(a.bound, Bound(0.5, 0, 0, 0, 0, 1)),
+                           Bound(0.25, 0, 0, 0, 0, 2)), 2, rounds=False),
+    ),
+    Operation(
+        "{a}.sum()", 1, _always, lambda a: (),
+        lambda a: _linear((a.bound,), prod(a.shape), rounds=False),
+    ),
+    Operation(
+        "{a}.sum(-1)", 1, _has_dim, lambda a: a.shape[:-1],
+        lambda a: _linear((a.bound,), a.shape[-1], rounds=False),
+    ),
+    Operation(
+        "{a} @ {b}", 2, _multiplies, lambda a, b: (a.shape[0], *b.shape[1:]),
+        lambda a, b: _product(a.bound, b.bound, a.shape[1]),
+    ),
+    Operation("{a}.reshape(-1)", 1, _always, lambda a: (prod(a.shape),), _keep),
+    Operation("xp.swapaxes({a}, 0, -1)", 1, _has_dim, lambda a: (
+        a.shape[-1], *a.shape[1:-1], a.shape[0]) if len(a.shape) > 1 else a.shape, _keep),
+    Operation("{a}[0]", 1, _has_dim, lambda a: a.shape[1:], _keep),
+    Operation(
+        "{a}[..., [0, -1, 0]]", 1, _has_dim, lambda a: (*a.shape[:-1], 3),
+        _keep,
+    ),
+    Operation("xp.flip({a}, (0,))", 1, _has_dim, _same, _keep),
+    Operation("{a}[..., None]", 1, lambda a: len(a.shape) < 3, lambda a: (*a.shape, 1), _keep),
+    Operation(
+        "xp.stack(({a}, {a} + {b}))", 2,
+        lambda a, b: _broadcasts(a, b) and _broadcast(a, b) == a.shape and len(a.shape) < 3,
+        lambda a, b: (2, *a.shape),
+        lambda a, b: _linear((a.bound, b.bound), 2, rounds=False),
+    ),
+)  # fmt: skip
+
+_DOUBLE = Operation(
+    "{a} * 2.0", 1, _always, _same, lambda a: _product(a.bound, Bound(2, 0, 0, 0, 0, 0))
+)
+_SUM = next(o for o in _POLYNOMIAL if o.text == "{a}.sum()")
+
+_SMOOTH: tuple[Operation, ...] = (
+    Operation("xp.sin({a})", 1, _always, _same, lambda a: _smooth(a.bound, 1, 1, 1)),
+    Operation("xp.cos({a})", 1, _always, _same, lambda a: _smooth(a.bound, 1, 1, 1)),
+    Operation("xp.tanh({a})", 1, _always, _same, lambda a: _smooth(a.bound, 1, 1, 0.77)),
+    Operation(
+        "xp.exp({a})", 1, lambda a: a.bound.size <= 4, _same,
+        lambda a: _smooth(a.bound, *[float(np.exp(a.bound.size))] * 3),
+    ),
+    Operation(
+        "xp.sqrt({a} * {a} + 1)", 1, _always, _same,
+        lambda a: _smooth(a.bound, a.bound.size + 1, 1, 1),
+    ),
+    Operation(
+        "xp.log({a} * {a} + 1)", 1, _always, _same,
+        lambda a: _smooth(a.bound, 2 * float(np.log1p(a.bound.size)), 1, 2),
+    ),
+    Operation(
+        "{a} / ({b} * {b} + 1)", 2, _broadcasts, _broadcast,
+        lambda a, b: _product(a.bound, _smooth(b.bound, 1, 0.65, 2)),
+    ),
+    Operation(
+        "1 / (xp.exp(-{a}) + 1)", 1, lambda a: a.bound.size <= 16, _same,
+        lambda a: _smooth(a.bound, 1, 0.25, 0.1),
+    ),
+    Operation(
+        "{a}.mean()", 1, _always, lambda a: (),
+        lambda a: _linear((a.bound,), 1, rounds=True),
+    ),
+)  # fmt: skip
+
+
+def _affordable(bound: Bound, exact: bool) -> bool:
+    if exact:
+        largest = max(bound.size, bound.slope, bound.curve, 1.0)
+        return bound.fraction is not None and largest * 2.0**bound.fraction <= _LARGEST_EXACT
+    return max(bound.value_error, bound.slope_error, bound.slope) <= _LARGEST_ROUNDING
+
+
+def _leaning(pick: int) -> int:
+    """A pick that is 0, the newest value, more often than not: chains, not bushes."""
+    return max(pick - 96, 0)
+
+
+def _step(values: list[Value], operations: tuple[Operation, ...], picks: bytes) -> Value | None:
+    """The line that three bytes stand for; None for no line, or one that would be illegal."""
+    chosen = picks[0] % (len(operations) + 1)
+    if chosen == 0:
+        return None
+    operation = operations[chosen - 1]
+    # Later values first: programs that build on what they computed, and shrink to chains.
+    newest = values[::-1]
+    if operation.arity == 1:
+        candidates = [(a,) for a in newest if operation.legal(a)]
+    else:
+        first = newest[_leaning(picks[1]) % len(newest)]
+        candidates = [(first, b) for b in newest if operation.legal(first, b)]
+    if not candidates:
+        return None
+    operands = candidates[_leaning(picks[2]) % len(candidates)]
+    value = _apply(operation, operands, f"v{len(values)}")
+    exact = operations is _POLYNOMIAL
+    return value if prod(value.shape) <= 24 and _affordable(value.bound, exact) else None
+
+
+def _apply(operation: Operation, operands: tuple[Value, ...], name: str) -> Value:
+    uses = tuple(o.name for o in operands)
+    return Value(
+        name,
+        operation.text.format(a=uses[0], b=uses[-1]),
+        uses,
+        operation.shape(*operands),
+        operation.bound(*operands),
+        frozenset().union(*(o.depends for o in operands)),
+    )
+
+
+def _needed(values: list[Value], result: Value) -> list[Value]:
+    """The lines that ``result`` is computed from, in order, itself included."""
+    kept = [result]
+    for value in reversed(values):
+        if value is not result and any(value.name in other.uses for other in kept):
+            kept.insert(0, value)
+    return kept
+
+
+def _assemble(
+    points: tuple[Array, ...], program: bytes, operations: tuple[Operation, ...], scalar: bool
+) -> Function:
+    size = max((float(np.abs(p).max()) for p in points), default=1.0)
+    bound = Bound(max(size, 1.0), 1.0, 0.0, 0.0, 0.0, 3)
+    leaves = [
+        Value(f"x{i}", "", (), p.shape, bound, frozenset({i})) for i, p in enumerate(points)
+    ]
+    values = list(leaves)
+    for start in range(0, len(program), _BYTES_PER_STEP):
+        step = _step(values, operations, program[start : start + _BYTES_PER_STEP])
+        if step is not None:
+            values.append(step)
+    if len(values) == len(leaves):  # a result that is itself a leaf would be a case of its own
+        values.append(_apply(_DOUBLE, (leaves[-1],), "v0"))
+    if scalar and values[-1].shape:
+        values.append(_apply(_SUM, (values[-1],), f"v{len(values)}"))
+    result = values[-1]
+    lines = [f"{v.name} = {v.text}" for v in _needed(values[len(leaves) :], result)]
+    exact = result.bound.fraction is not None
+    return Function(
+        body="\n".join([*lines, f"return {result.name}"]),
+        points=points,
+        shape=result.shape,
+        reaches=tuple(i in result.depends for i in range(len(points))),
+        rounding=0.0 if exact else result.bound.slope_error,
+    )
+
+
+@cache
+def _leaf_shapes(max_leaves: int) -> st.SearchStrategy[list[Shape]]:
+    return st.lists(st.sampled_from(_LEAF_SHAPES), min_size=1, max_size=max_leaves)
+
+
+@cache
+def _programs(max_steps: int) -> st.SearchStrategy[bytes]:
+    return raw_bytes(max_steps * _BYTES_PER_STEP)
+
+
+@st.composite
+def _functions(
+    draw: st.DrawFn,
+    operations: tuple[Operation, ...],
+    max_leaves: int,
+    max_steps: int,
+    scalar: bool,
+) -> Function:
+    shapes = draw(_leaf_shapes(max_leaves))
+    sizes = [prod(shape) for shape in shapes]
+    raw = np.frombuffer(draw(raw_bytes(sum(sizes))), dtype=np.uint8)
+    entries = np.split(value_table(torch.float64, "dyadic")[raw], np.cumsum(sizes)[:-1])
+    points = tuple(e.reshape(s) for e, s in zip(entries, shapes, strict=True))
+    return _assemble(points, draw(_programs(max_steps)), operations, scalar)
+
+
+def _checked(max_leaves: int, max_steps: int) -> None:
+    if not 1 <= max_leaves <= MAX_LEAVES:
+        raise InvalidArgument(f"max_leaves={max_leaves}: use 1 to {MAX_LEAVES}")
+    if not 1 <= max_steps <= 16:
+        raise InvalidArgument(f"max_steps={max_steps}: use 1 to 16")
+
+
+def functions(
+    *, max_leaves: int = MAX_LEAVES, max_steps: int = 6, scalar: bool = False
+) -> st.SearchStrategy[Function]:
+    """Draw a smooth function R^shapes -> R^shape with the point to differentiate it at.
+
+    Nodes are reused, leaves may go unused, shapes broadcast. ``scalar=True`` gives functions
+    whose result has shape (). ``Function.rounding`` bounds the error of a derivative.
+
+    Example::
+
+        @given(functions(scalar=True))
+        def test(f): f(*f.leaves(torch.device("cpu"))).backward()
+    """
+    _checked(max_leaves, max_steps)
+    return _functions(_POLYNOMIAL + _SMOOTH, max_leaves, max_steps, scalar)
+
+
+def polynomials(
+    *, max_leaves: int = MAX_LEAVES, max_steps: int = 6, scalar: bool = False
+) -> st.SearchStrategy[Function]:
+    """Draw a function whose values and derivatives are exact in float64: ``==`` judges it.
+
+    Otherwise as :func:`functions`.
+
+    Example::
+
+        @given(polynomials())
+        def test(f): assert f.rounding == 0
+    """
+    _checked(max_leaves, max_steps)
+    return _functions(_POLYNOMIAL, max_leaves, max_steps, scalar)

@@ -1,0 +1,87 @@
+"""How a tensor lies in memory: the same values under other strides, offsets and storages.
+
+A layout is a function from a shape to a :class:`Geometry`. Storage that the view does not
+cover is filled with values of the same table, so that code which ignores strides reads
+something plausible and wrong rather than zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import NamedTuple
+
+from strategies.shapes import Shape
+
+
+class Geometry(NamedTuple):
+    """Strides and offset, in elements, of a view, and the length of the storage under it."""
+
+    stride: tuple[int, ...]
+    offset: int
+    storage: int
+
+
+def contiguous_stride(shape: Shape) -> tuple[int, ...]:
+    """Return row-major strides, in elements, as torch assigns them."""
+    strides: list[int] = []
+    step = 1
+    for side in reversed(shape):
+        strides.append(step)
+        step *= max(side, 1)
+    return tuple(reversed(strides))
+
+
+def contiguous(shape: Shape) -> Geometry:
+    """Row-major, storage exactly as large as the tensor."""
+    return Geometry(contiguous_stride(shape), 0, prod(shape))
+
+
+def transposed(shape: Shape) -> Geometry:
+    """Column-major: all dimensions reversed in memory."""
+    return Geometry(contiguous_stride(shape[::-1])[::-1], 0, prod(shape))
+
+
+def offset(shape: Shape) -> Geometry:
+    """Row-major, starting three elements into a larger storage."""
+    return Geometry(contiguous_stride(shape), 3, prod(shape) + 5)
+
+
+def stepped(shape: Shape) -> Geometry:
+    """Every second element of a row-major tensor twice as long in its last dimension."""
+    return Geometry(tuple(2 * s for s in contiguous_stride(shape)), 0, 2 * prod(shape) + 1)
+
+
+def channels_last(shape: Shape) -> Geometry:
+    """The second dimension innermost, as torch.channels_last has it; needs rank 3 or more."""
+    order = (0, *range(2, len(shape)), 1)
+    packed = contiguous_stride(tuple(shape[d] for d in order))
+    stride = [0] * len(shape)
+    for position, dim in enumerate(order):
+        stride[dim] = packed[position]
+    return Geometry(tuple(stride), 0, prod(shape))
+
+
+def expanded(shape: Shape) -> Geometry:
+    """The first dimension has stride 0: all its slices are the same memory."""
+    inner = contiguous_stride(shape[1:])
+    return Geometry((0, *inner), 0, max(prod(shape[1:]), 1))
+
+
+Layout = Callable[[Shape], Geometry]
+
+LAYOUTS: dict[str, tuple[Layout, int]] = {
+    "contiguous": (contiguous, 0),
+    "transposed": (transposed, 2),
+    "offset": (offset, 0),
+    "stepped": (stepped, 1),
+    "channels-last": (channels_last, 3),
+    "expanded": (expanded, 1),
+}
+"""Layout by name, with the least rank at which it differs from the contiguous one."""
+
+DENSE = ("contiguous", "transposed", "channels-last")
+"""Layouts without gaps or overlaps: torch's "non-overlapping and dense"."""
+
+WRITABLE = tuple(name for name in LAYOUTS if name != "expanded")
+"""Layouts in which every element has memory of its own."""

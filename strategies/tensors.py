@@ -1,0 +1,136 @@
+"""Tensors: dtype, shape, layout and values drawn together, on the current target's device.
+
+Four choices make a tensor, whatever its size. The values are laid out in NumPy and given
+to torch as one storage with strides, so no torch kernel takes part in making them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from math import prod
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
+
+from strategies.devices import current_device
+from strategies.dtypes import dtypes
+from strategies.layouts import LAYOUTS, Geometry
+from strategies.shapes import Shape, shapes
+from strategies.values import KINDS, Array, raw_bytes, value_table
+
+
+@cache
+def _layout_choice(names: tuple[str, ...], rank: int) -> st.SearchStrategy[str]:
+    return st.sampled_from([name for name in names if LAYOUTS[name][1] <= rank])
+
+
+def from_storage(
+    values: Array, dtype: torch.dtype, shape: Shape, geometry: Geometry, device: torch.device
+) -> torch.Tensor:
+    """Build the tensor that views the flat array ``values`` through ``geometry``.
+
+    ``values`` has ``geometry.storage`` elements; bfloat16 comes as uint16 bit patterns.
+    The tensor owns a copy of the values.
+    """
+    if dtype == torch.bfloat16:
+        flat = torch.from_numpy(values.view(np.int16).copy()).view(torch.bfloat16)
+    else:
+        flat = torch.from_numpy(values.copy())
+    if device.type != "cpu":
+        flat = flat.to(device)
+    return torch.as_strided(flat, shape, geometry.stride, geometry.offset)
+
+
+@st.composite
+def _tensors(
+    draw: st.DrawFn,
+    dtype: st.SearchStrategy[torch.dtype],
+    shape: st.SearchStrategy[Shape],
+    kind: str,
+    layouts: tuple[str, ...],
+    requires_grad: bool,
+) -> torch.Tensor:
+    drawn_dtype = draw(dtype)
+    drawn_shape = draw(shape)
+    layout, _ = LAYOUTS[draw(_layout_choice(layouts, len(drawn_shape)))]
+    geometry = layout(drawn_shape)
+    chosen = np.frombuffer(draw(raw_bytes(geometry.storage)), dtype=np.uint8)
+    values = value_table(drawn_dtype, kind)[chosen]
+    tensor = from_storage(values, drawn_dtype, drawn_shape, geometry, current_device())
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+def tensors(
+    *,
+    dtype: torch.dtype | str | st.SearchStrategy[torch.dtype] = "any",
+    shape: Shape | st.SearchStrategy[Shape] | None = None,
+    values: str = "dyadic",
+    layouts: Sequence[str] = tuple(LAYOUTS),
+    requires_grad: bool = False,
+) -> st.SearchStrategy[torch.Tensor]:
+    """Draw a tensor on the current target's device.
+
+    ``dtype`` is a dtype, a family of :func:`dtypes`, or a strategy; ``shape`` a shape or a
+    strategy, by default any of up to 64 elements; ``values`` a kind of :func:`arrays`;
+    ``layouts`` names of ``strategies.layouts.LAYOUTS``. A tensor that requires grad is a leaf.
+    Shrinks to a contiguous float32 scalar 0.
+
+    Example::
+
+        @given(tensors(dtype="floating", values="any"))
+        def test(tensor): ...
+    """
+    unknown = [name for name in layouts if name not in LAYOUTS]
+    if unknown or "contiguous" not in layouts:
+        raise InvalidArgument(
+            f"tensors(layouts={tuple(layouts)!r}): use names among {', '.join(LAYOUTS)}, "
+            "with 'contiguous', which alone fits every rank"
+        )
+    if values not in KINDS:
+        raise InvalidArgument(f"tensors(values={values!r}): use one of {', '.join(KINDS)}")
+    if requires_grad and isinstance(dtype, str) and dtype in ("any", "numeric", "real"):
+        raise InvalidArgument(
+            f"tensors(dtype={dtype!r}, requires_grad=True): only floating and complex tensors "
+            "can require grad; use dtype='differentiable' or 'floating'"
+        )
+    return _tensors(
+        _as_dtypes(dtype), _as_shapes(shape), values, tuple(layouts), requires_grad
+    )
+
+
+def _as_dtypes(
+    dtype: torch.dtype | str | st.SearchStrategy[torch.dtype],
+) -> st.SearchStrategy[torch.dtype]:
+    if isinstance(dtype, str):
+        return dtypes(dtype)
+    return st.just(dtype) if isinstance(dtype, torch.dtype) else dtype
+
+
+def _as_shapes(shape: Shape | st.SearchStrategy[Shape] | None) -> st.SearchStrategy[Shape]:
+    if shape is None:
+        return shapes()
+    return st.just(shape) if isinstance(shape, tuple) else shape
+
+
+def layout_of(tensor: torch.Tensor) -> str:
+    """Name the layout a tensor has, in the words of ``strategies.layouts``.
+
+    For evidence: it tells what a run has seen, whoever made the tensor.
+    """
+    if tensor.layout != torch.strided:
+        return str(tensor.layout).removeprefix("torch.")
+    shape, stride = tuple(tensor.shape), tensor.stride()
+    if any(step == 0 and side > 1 for step, side in zip(stride, shape, strict=True)):
+        return "expanded"
+    if tensor.is_contiguous():
+        whole = tensor.untyped_storage().nbytes() == prod(shape) * tensor.element_size()
+        return "contiguous" if whole else "offset"
+    if sum((s - 1) * step for s, step in zip(shape, stride, strict=True)) + 1 > prod(shape):
+        return "stepped"
+    if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
+        return "channels-last"
+    return "transposed"
+

@@ -1,0 +1,140 @@
+"""Which values to draw: NumPy arrays made from one draw of bytes.
+
+Every element is one byte that indexes an ordered table, so that a whole array is one
+choice for Hypothesis, and shrinking a byte towards 0 makes its element simpler.
+
+``dyadic`` values are small multiples of 1/8: sums, products and scatters of a few of them
+are exact in every floating dtype, so that equality is ``==``. ``any`` adds nan, infinities,
+-0.0, subnormals and the extremes of the dtype, for operations that only move data.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
+
+from strategies.shapes import Shape
+
+Array = npt.NDArray[Any]
+
+KINDS = ("dyadic", "any")
+_BYTES = 256
+
+NUMPY_DTYPES: dict[torch.dtype, np.dtype[Any]] = {
+    torch.bool: np.dtype(np.bool_),
+    torch.uint8: np.dtype(np.uint8),
+    torch.int8: np.dtype(np.int8),
+    torch.int16: np.dtype(np.int16),
+    torch.int32: np.dtype(np.int32),
+    torch.int64: np.dtype(np.int64),
+    torch.float16: np.dtype(np.float16),
+    torch.bfloat16: np.dtype(np.uint16),  # NumPy has no bfloat16: its bit pattern
+    torch.float32: np.dtype(np.float32),
+    torch.float64: np.dtype(np.float64),
+    torch.complex64: np.dtype(np.complex64),
+    torch.complex128: np.dtype(np.complex128),
+}
+
+
+def bfloat16_bits(values: Array) -> Array:
+    """Return the bfloat16 bit patterns (uint16) of values that bfloat16 holds exactly."""
+    return (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+
+
+def _dyadics(signed: bool, fraction: int) -> list[float]:
+    steps = [0, 8, 16, 4, 2, 1, 3, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15]
+    values: list[float] = []
+    for step in steps:
+        values.append(step / fraction)
+        if signed and step:
+            values.append(-step / fraction)
+    return values
+
+
+def _specials(dtype: torch.dtype) -> list[float]:
+    """The telling values of a floating dtype, ordered by how startling they are."""
+    info = torch.finfo(dtype)
+    return [
+        -0.0,
+        info.max,
+        info.min,
+        info.tiny,
+        -info.tiny,
+        info.smallest_normal * info.eps,  # the smallest subnormal
+        1 + info.eps,
+        float("inf"),
+        float("-inf"),
+        float("nan"),
+    ]
+
+
+def _spread(values: list[Any]) -> list[Any]:
+    """Repeat ``values`` over all bytes, keeping the order within the first round."""
+    return [values[byte % len(values)] for byte in range(_BYTES)]
+
+
+@cache
+def value_table(dtype: torch.dtype, kind: str) -> Array:
+    """Return the 256 values that bytes stand for, simplest first."""
+    if dtype == torch.bool:
+        return np.array(_spread([False, True]), dtype=np.bool_)
+    if dtype.is_complex:
+        real = torch.float64 if dtype == torch.complex128 else torch.float32
+        parts = value_table(real, kind)[: _BYTES // 4].astype(np.float64)
+        order = (np.arange(_BYTES) * 7) % len(parts)  # pairs each real part with another one
+        table = np.empty(_BYTES, dtype=np.complex128)
+        table.real = np.resize(parts, _BYTES)
+        table.imag = np.where(np.arange(_BYTES) < len(parts), 0.0, parts[order])
+        return table.astype(NUMPY_DTYPES[dtype])
+    if not dtype.is_floating_point:
+        info = torch.iinfo(dtype)
+        small = [int(v) for v in _dyadics(info.min < 0, 1)]
+        extremes = [info.max, info.min, info.max - 1, info.min + 1] if kind == "any" else []
+        return np.array(_spread(small + extremes), dtype=NUMPY_DTYPES[dtype])
+    values = _dyadics(True, 8) + (_specials(dtype) if kind == "any" else [])
+    if dtype == torch.bfloat16:
+        return bfloat16_bits(np.array(_spread(values), dtype=np.float64))
+    return np.array(_spread(values), dtype=NUMPY_DTYPES[dtype])
+
+
+@cache
+def raw_bytes(count: int) -> st.SearchStrategy[bytes]:
+    """Draw exactly ``count`` bytes: one choice, shrinking towards zeros."""
+    return st.binary(min_size=count, max_size=count)
+
+
+@st.composite
+def _arrays(draw: st.DrawFn, dtype: torch.dtype, shape: Shape, kind: str) -> Array:
+    table = value_table(dtype, kind)
+    chosen = np.frombuffer(draw(raw_bytes(prod(shape))), dtype=np.uint8)
+    result: Array = table[chosen].reshape(shape)
+    return result
+
+
+def arrays(
+    *, dtype: torch.dtype = torch.float64, shape: Shape = (), kind: str = "dyadic"
+) -> st.SearchStrategy[Array]:
+    """Draw a NumPy array of ``shape`` with values of ``kind`` (``dyadic`` or ``any``).
+
+    bfloat16 arrays come as their bit patterns (uint16), since NumPy has no such dtype.
+
+    Example::
+
+        @given(arrays(dtype=torch.float32, shape=(2, 3)))
+        def test(array): ...
+    """
+    if dtype not in NUMPY_DTYPES:
+        raise InvalidArgument(
+            f"arrays(dtype={dtype}): no value table for it; use one of "
+            f"{', '.join(map(str, NUMPY_DTYPES))}"
+        )
+    if kind not in KINDS:
+        raise InvalidArgument(f"arrays(kind={kind!r}): use one of {', '.join(KINDS)}")
+    return _arrays(dtype, tuple(shape), kind)
