@@ -77,6 +77,15 @@ def unchanged(tensor: torch.Tensor, before: Array, what: str = "tensor") -> None
     compared(max(got.size, 1), tensor)
 
 
+def every(satisfied: Array, tensor: torch.Tensor, what: str) -> None:
+    """Check that every element of a tensor satisfies a condition, given as an array of bool."""
+    if not satisfied.all():
+        index = tuple(int(i) for i in np.argwhere(~satisfied)[0])
+        got = to_numpy(tensor)[index].item()
+        raise AssertionError(f"element {index} is {got!r}, expected {what}")
+    compared(satisfied.size, tensor)
+
+
 def fact(actual: object, expected: object, what: str) -> None:
     """Check a plain fact: a flag, a shape, an identity, a count."""
     if type(actual) is not type(expected) or actual != expected:

@@ -11,8 +11,8 @@ from strategies.indices import gather_arguments, illegal_scatter_indices, scatte
 from strategies.optimizers import gradient_histories, optimizer_options
 from strategies.shapes import dims, shapes
 from strategies.source import source
-from strategies.tensors import tensors
-from strategies.values import arrays
+from strategies.tensors import tensors, with_cotangent
+from strategies.values import arrays, dyadics
 
 __all__ = [
     "arrays",
@@ -20,6 +20,7 @@ __all__ = [
     "current_target",
     "dims",
     "dtypes",
+    "dyadics",
     "functions",
     "gather_arguments",
     "gradient_histories",
@@ -30,4 +31,5 @@ __all__ = [
     "shapes",
     "source",
     "tensors",
+    "with_cotangent",
 ]

@@ -425,3 +425,13 @@ def polynomials(
     """
     _checked(max_leaves, max_steps)
     return _functions(_POLYNOMIAL, max_leaves, max_steps, scalar)
+
+
+def result_kind(function: Function) -> tuple[Shape, torch.dtype]:
+    """Return the shape and dtype of a function's result, as cotangents need them."""
+    return function.shape, torch.float64
+
+
+def numpy_of(function: Function) -> Callable[..., Any]:
+    """Return the function evaluated by NumPy, which takes and returns arrays."""
+    return function.under(np)

@@ -6,9 +6,10 @@ to torch as one storage with strides, so no torch kernel takes part in making th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from math import prod
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from strategies.dtypes import dtypes
 from strategies.layouts import LAYOUTS, Geometry
 from strategies.shapes import Shape, shapes
 from strategies.values import KINDS, Array, raw_bytes, value_table
+
+Drawn = TypeVar("Drawn")
 
 
 @cache
@@ -113,6 +116,33 @@ def _as_shapes(shape: Shape | st.SearchStrategy[Shape] | None) -> st.SearchStrat
     if shape is None:
         return shapes()
     return st.just(shape) if isinstance(shape, tuple) else shape
+
+
+class WithCotangent(NamedTuple, Generic[Drawn]):
+    """Arguments of an operation, and a cotangent for its result: an upstream gradient."""
+
+    arguments: Drawn
+    cotangent: torch.Tensor
+
+
+@st.composite
+def with_cotangent(
+    draw: st.DrawFn,
+    arguments: st.SearchStrategy[Drawn],
+    result: Callable[[Drawn], tuple[Shape, torch.dtype]],
+) -> WithCotangent[Drawn]:
+    """Draw arguments and a dyadic cotangent of any layout, expanded and strided included.
+
+    ``result`` tells the shape and dtype of the operation's result from its arguments.
+
+    Example::
+
+        @given(with_cotangent(functions(), lambda f: (f.shape, torch.float64)))
+        def test(problem): ...
+    """
+    drawn = draw(arguments)
+    shape, dtype = result(drawn)
+    return WithCotangent(drawn, draw(tensors(dtype=dtype, shape=shape)))
 
 
 def layout_of(tensor: torch.Tensor) -> str:

@@ -48,14 +48,10 @@ def bfloat16_bits(values: Array) -> Array:
     return (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
 
 
-def _dyadics(signed: bool, fraction: int) -> list[float]:
-    steps = [0, 8, 16, 4, 2, 1, 3, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15]
-    values: list[float] = []
-    for step in steps:
-        values.append(step / fraction)
-        if signed and step:
-            values.append(-step / fraction)
-    return values
+def _dyadic_values() -> list[float]:
+    """Multiples of 1/8 up to 2, whole numbers first."""
+    eighths = [0, 8, 16, 4, 2, 1, 3, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15]
+    return [sign * n / 8 for n in eighths for sign in ((1, -1) if n else (1,))]
 
 
 def _specials(dtype: torch.dtype) -> list[float]:
@@ -95,10 +91,10 @@ def value_table(dtype: torch.dtype, kind: str) -> Array:
         return table.astype(NUMPY_DTYPES[dtype])
     if not dtype.is_floating_point:
         info = torch.iinfo(dtype)
-        small = [int(v) for v in _dyadics(info.min < 0, 1)]
+        small = [sign * n for n in range(9) for sign in ((1, -1) if n and info.min < 0 else (1,))]
         extremes = [info.max, info.min, info.max - 1, info.min + 1] if kind == "any" else []
         return np.array(_spread(small + extremes), dtype=NUMPY_DTYPES[dtype])
-    values = _dyadics(True, 8) + (_specials(dtype) if kind == "any" else [])
+    values = _dyadic_values() + (_specials(dtype) if kind == "any" else [])
     if dtype == torch.bfloat16:
         return bfloat16_bits(np.array(_spread(values), dtype=np.float64))
     return np.array(_spread(values), dtype=NUMPY_DTYPES[dtype])
@@ -138,3 +134,25 @@ def arrays(
     if kind not in KINDS:
         raise InvalidArgument(f"arrays(kind={kind!r}): use one of {', '.join(KINDS)}")
     return _arrays(dtype, tuple(shape), kind)
+
+
+def dyadics() -> st.SearchStrategy[float]:
+    """Draw one multiple of 1/8 between -4 and 4, as a Python float. Shrinks to 0.0.
+
+    Example::
+
+        @given(dyadics())
+        def test(number): assert number * 8 == int(number * 8)
+    """
+    return st.integers(-32, 32).map(lambda eighths: eighths / 8)
+
+
+def seeds() -> st.SearchStrategy[int]:
+    """Draw a seed that every generator of torch accepts. Shrinks to 0.
+
+    Example::
+
+        @given(seeds())
+        def test(seed): torch.manual_seed(seed)
+    """
+    return st.integers(0, 2**31 - 1)

@@ -27,7 +27,7 @@ def jacobian(function: Callable[..., Any], points: Sequence[Array]) -> list[Arra
             moved[number][position] += 1j * STEP
             columns.append(np.imag(function(*moved)) / STEP)
         stacked = np.stack(columns, axis=-1)
-        rows.append(stacked.reshape(*stacked.shape[:-1], *point.shape))
+        rows.append(stacked.reshape((*stacked.shape[:-1], *point.shape)))
     return rows
 
 

@@ -81,6 +81,7 @@ def scatter_add_vjp(
 
 
 def _read_back(cotangent: Array, dim: int, index: Array, source: Array) -> Array:
-    to_source = np.zeros_like(source)
-    to_source[tuple(slice(side) for side in index.shape)] = gather(cotangent, dim, index)
-    return to_source
+    to_source, places = _at_least_1d(np.zeros_like(source), index)
+    read = gather(cotangent, dim, index)
+    to_source[tuple(slice(side) for side in places.shape)] = read.reshape(places.shape)
+    return to_source.reshape(source.shape)

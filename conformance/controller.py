@@ -1,0 +1,177 @@
+"""The controlling side of a run of laws: record, terminal, and the verdicts of the dead.
+
+Lives in the process that the user started. Verdicts arrive in reports, from workers or from
+this process; each is written to the record once, as it arrives.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.journal import LastWords, last_words
+from conformance.plugin import options_of
+from conformance.report.terminal import Terminal
+from conformance.results import SCHEMA, Counterexample, Record, Verdict
+
+PLAN = "plan.json"
+
+
+class Hooks:
+    """The hook by which a process that runs laws itself hands over its plan."""
+
+    @pytest.hookspec
+    def pytest_conformance_plan(self, plan: dict[str, Any]) -> None:
+        """Targets are open and laws selected: the run is about to begin."""
+
+
+class Controller:
+    """Collects verdicts; one in a run of laws, never in a worker."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        config.pluginmanager.add_hookspecs(Hooks)
+        self.config = config
+        self.options = options_of(config)
+        self.folder = Path(tempfile.gettempdir()) / f"conformance-{uuid.uuid4().hex}"
+        self.plan: dict[str, Any] | None = None
+        self.verdicts: list[Verdict] = []
+        self.started = time.perf_counter()
+        self.seed = _seed(config)
+        self.record = self._open_record()
+        self.terminal = Terminal(config)
+
+    def _open_record(self) -> Record | None:
+        path: Path | None = self.options["record"]
+        if path is None:
+            return None
+        try:
+            return Record(path)
+        except OSError as error:
+            raise pytest.UsageError(
+                f"--record {path}: cannot be written ({error.strerror}); name a file in an "
+                "existing folder"
+            ) from error
+
+    # -- before the first law ---------------------------------------------------------------
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker where the run's folder is."""
+        node.workerinput["conformance_folder"] = str(self.folder)
+        node.workerinput["conformance_seed"] = self.seed
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any) -> None:
+        """Read what the first worker to have collected left: a plan, or a refusal."""
+        if self.plan is None:
+            plan = json.loads((self.folder / PLAN).read_text())
+            if "refusal" in plan:
+                raise pytest.UsageError(plan["refusal"])
+            self.pytest_conformance_plan(plan)
+
+    def pytest_conformance_plan(self, plan: dict[str, Any]) -> None:
+        """Begin the record and the display."""
+        self.plan = plan
+        arguments = list(self.config.invocation_params.args)
+        plan["run"]["command"] = ["pytest", *map(str, arguments)]
+        if self.record is not None:
+            self.record.append(json.dumps(plan["run"]))
+        self.terminal.begin(plan)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """End the run if a worker died before it could run any law: others would die too."""
+        if error and self.plan is None:
+            words = last_words(self.folder, node.gateway.id)
+            detail = words.stacks.partition("\n")[0] or str(error).strip().rpartition("\n")[2]
+            raise pytest.UsageError(
+                f"a process died while it opened the target or collected the laws: {detail}"
+            )
+
+    # -- law by law -------------------------------------------------------------------------
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Show what runs."""
+        self.terminal.running(nodeid)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
+        """Give the law during which a worker died its verdict."""
+        law = (self.plan or {}).get("laws", {}).get(crashitem)
+        if law is not None:
+            process = report.node.gateway.id  # type: ignore[attr-defined]
+            verdict = _of_the_dead(law, last_words(self.folder, process), crashitem)
+            report.conformance = verdict.to_json()  # type: ignore[attr-defined]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write the verdict that a report carries."""
+        line = getattr(report, "conformance", None)
+        if line is not None:
+            if self.record is not None:
+                self.record.append(line)
+            verdict = Verdict.from_json(line)
+            self.verdicts.append(verdict)
+            self.terminal.finished(report.nodeid, verdict)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Count a law under its verdict; the display of laws is ours."""
+        line = getattr(report, "conformance", None)
+        if line is None:
+            return None
+        verdict = json.loads(line)["verdict"]
+        category = {"holds": "passed", "unsupported": "skipped", "deviates": "xfailed"}
+        return category.get(verdict, verdict), "", ""
+
+    # -- after the last law -----------------------------------------------------------------
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Close the record: its last line says that the run came to its end."""
+        if self.record is not None:
+            if self.plan is not None:
+                seconds = round(time.perf_counter() - self.started, 3)
+                end = {"schema": SCHEMA, "kind": "end", "seconds": seconds}
+                end["verdicts"] = len(self.verdicts)
+                self.record.append(json.dumps(end))
+            self.record.close()
+
+    def pytest_terminal_summary(self) -> None:
+        """Print the table of verdicts, then whatever fails the run."""
+        self.terminal.summary(self.verdicts, self.options["record"])
+
+    def pytest_unconfigure(self) -> None:
+        """Remove the run's folder."""
+        for path in sorted(self.folder.glob("*")):
+            path.unlink()
+        if self.folder.exists():
+            self.folder.rmdir()
+
+
+def _seed(config: pytest.Config) -> int:
+    from conformance.profiles import DEFAULT, PROFILES, run_seed
+
+    return run_seed(PROFILES[options_of(config)["profile"] or DEFAULT])
+
+
+def _of_the_dead(law: dict[str, Any], words: LastWords, nodeid: str) -> Verdict:
+    """The verdict on a law whose process died: what it ran stands in its journal."""
+    running = words.nodeid == nodeid
+    kind = "timeout" if running and words.timed_out else "crashed"
+    reason = words.stacks.partition("\n")[0] or "the process ended without a word"
+    where = f" in example {words.example}" if running and words.example else ""
+    message = f"{reason}{where}"
+    counterexample = Counterexample(f"{message}\n{words.stacks}", words.inputs if running else "")
+    return Verdict(
+        **law,
+        verdict=kind,
+        message=message,
+        evidence={"examples": words.example if running else 0},
+        counterexample=counterexample,
+    )

@@ -1,0 +1,235 @@
+"""A violated law as one script that needs torch and NumPy, and nothing of this package.
+
+The script holds the inputs as literals, the law's own text, and the text of every function of
+the package that the law reaches: found by following names through the modules' syntax trees.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from conformance.law import Law
+from conformance.target import MODES, Target
+from strategies.source import source
+
+OURS = ("conformance", "strategies")
+
+REPLACED: dict[tuple[str, str], str] = {
+    ("conformance.evidence", "compared"): "def compared(*_):\n    pass",
+}
+"""Functions that mean something only within a run, and what stands for them in a script."""
+
+Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
+
+
+class Imported(NamedTuple):
+    """A name that a module imports: from ``module``, ``name`` in it or None for the whole."""
+
+    module: str
+    name: str | None
+    text: str
+
+    @property
+    def ours(self) -> bool:
+        return self.module.split(".")[0] in OURS
+
+
+@cache
+def _lines(module: str) -> list[str]:
+    return inspect.getsource(import_module(module)).splitlines()
+
+
+@cache
+def _names(module: str) -> dict[str, Definition | Imported]:
+    """What each top-level name of a module stands for."""
+    names: dict[str, Definition | Imported] = {}
+    for node in ast.parse("\n".join(_lines(module))).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names[node.name] = node
+        elif isinstance(node, ast.Assign):
+            names.update({t.id: node for t in node.targets if isinstance(t, ast.Name)})
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names[node.target.id] = node
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                text = ast.unparse(ast.Import([alias]))
+                names[alias.asname or alias.name] = Imported(alias.name, None, text)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                text = ast.unparse(ast.ImportFrom(node.module, [alias], 0))
+                names[alias.asname or alias.name] = _from_import(node.module, alias.name, text)
+    return names
+
+
+def _from_import(module: str, name: str, text: str) -> Imported:
+    whole = f"{module}.{name}"
+    if module.split(".")[0] in OURS and inspect.ismodule(getattr(import_module(module), name)):
+        return Imported(whole, None, text)
+    return Imported(module, name, text)
+
+
+class _Uses(ast.NodeVisitor):
+    """Names and attributes of names that a piece of code evaluates; annotations are not."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Load):
+            self.names.append(node.id)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if isinstance(node.value, ast.Name):
+            self.attributes.append((node.value.id, node.attr))
+        self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self.visit(node.value)
+
+    def visit_arguments(self, node: ast.arguments) -> None:
+        for default in (*node.defaults, *node.kw_defaults):
+            if default is not None:
+                self.visit(default)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self.visit(node.args)
+        for child in (*node.decorator_list, *node.body):
+            self.visit(child)
+
+
+class Script:
+    """A script under construction: imports, definitions, and stand-ins for our modules."""
+
+    def __init__(self) -> None:
+        self.imports: set[str] = set()
+        self.definitions: dict[tuple[str, str], str] = {}
+        self.namespaces: dict[str, list[str]] = {}
+
+    def need(self, module: str, name: str) -> None:
+        """Add what ``name`` stands for in ``module``, and all that it needs in turn."""
+        found = _names(module).get(name)
+        if found is None:
+            return
+        if isinstance(found, Imported):
+            if not found.ours:
+                self.imports.add(found.text)
+            elif found.name is not None:
+                self.need(found.module, found.name)
+        elif (module, name) in REPLACED:
+            self.definitions[module, name] = REPLACED[module, name]
+        elif (module, name) not in self.definitions:
+            self.definitions[module, name] = ""  # reserves: definitions may need each other
+            self.need_all(module, found)
+            del self.definitions[module, name]
+            decorators = getattr(found, "decorator_list", [])
+            first = decorators[0].lineno if decorators else found.lineno
+            self.definitions[module, name] = "\n".join(_lines(module)[first - 1 : found.end_lineno])
+
+    def need_all(self, module: str, code: ast.AST) -> None:
+        """Add everything that a piece of a module's code evaluates."""
+        uses = _Uses()
+        uses.visit(code)
+        for name in uses.names:
+            self.need(module, name)
+        for name, attribute in uses.attributes:
+            found = _names(module).get(name)
+            if isinstance(found, Imported) and found.ours and found.name is None:
+                self.need(found.module, attribute)
+                attributes = self.namespaces.setdefault(name, [])
+                if attribute not in attributes:
+                    attributes.append(attribute)
+
+
+def _own_classes(value: object) -> Iterator[type]:
+    """Classes of this package among a value's parts, whose names its source text uses."""
+    kind = type(value)
+    if kind.__module__.split(".")[0] in OURS:
+        yield kind
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    parts: Any = value if isinstance(value, (tuple, list)) else getattr(value, "__dict__", {})
+    for part in parts.values() if isinstance(parts, dict) else parts:
+        yield from _own_classes(part)
+
+
+def _case_text(law: Law, case: str, script: Script) -> str:
+    try:
+        return source(law.cases[case])
+    except TypeError:
+        pass
+    module = law.function.__module__
+    declared = _names(module)[law.function.__name__]
+    assert isinstance(declared, ast.FunctionDef)
+    for decorator in declared.decorator_list:
+        for keyword in getattr(decorator, "keywords", []):
+            if keyword.arg == "over":
+                script.need_all(module, keyword.value)
+                return f"{ast.unparse(keyword.value)}[{case!r}]"
+    raise ValueError(f"law {law.id}: its cases are not given by over=")
+
+
+def stand_alone(
+    law: Law,
+    case: str | None,
+    target: Target,
+    drawn: Mapping[str, Any],
+    inputs: str,
+    message: str,
+    loaded: Sequence[str] = (),
+) -> str:
+    """Return the script that shows how ``law`` fails on ``inputs``.
+
+    ``drawn`` are the values that the text ``inputs`` assigns; ``loaded`` names modules that
+    the run imported first. The script raises what the law raised.
+    """
+    module = law.function.__module__
+    declared = _names(module)[law.function.__name__]
+    assert isinstance(declared, ast.FunctionDef)
+    script = Script()
+    for statement in declared.body:
+        script.need_all(module, statement)
+    for value in drawn.values():
+        for kind in _own_classes(value):
+            script.need(kind.__module__, kind.__name__)
+    script.need("conformance.target", MODES[target.mode].__name__)
+    text = [] if case is None else [f"case = {_case_text(law, case, script)}"]
+    names = ["target", *([] if case is None else ["case"]), *drawn]
+    imports = {"import torch", "import numpy as np", "from math import inf, nan"}
+    imports |= {"from types import SimpleNamespace", *(f"import {name}" for name in loaded)}
+    members = {
+        name: ", ".join(f"{a}={a}" for a in attributes)
+        for name, attributes in script.namespaces.items()
+    }
+    label = law.id if case is None else f"{law.id}:{case}"
+    body = _lines(module)[declared.lineno - 1 : declared.end_lineno]
+    return "\n".join(
+        [
+            f"# {label} on {target.name}, torch {sys.modules['torch'].__version__}",
+            f"# Law: {law.statement}",
+            *(f"# {line}" for line in f"Violated: {message}".splitlines()),
+            f"# {law.documentation}",
+            "from __future__ import annotations",
+            "",
+            *sorted(script.imports | imports),
+            *(f"\n\n{definition}" for definition in script.definitions.values()),
+            "\n",
+            *(f"{name} = SimpleNamespace({attributes})" for name, attributes in members.items()),
+            f"target = SimpleNamespace(device=torch.device({str(target.device)!r}), run=lambda "
+            f"function, *a, **k: {MODES[target.mode].__name__}(function)(*a, **k))",
+            "\n",
+            *body,
+            "\n",
+            *text,
+            *([inputs] if inputs else []),
+            f"{law.function.__name__}({', '.join(f'{name}={name}' for name in names)})",
+            "",
+        ]
+    )

@@ -1,0 +1,138 @@
+"""Known violations, kept as data by whoever runs the suite: TOML, one table an entry.
+
+.. code-block:: toml
+
+    [[deviation]]
+    law = "scatter.*"              # glob over law ids
+    target = "cpu/aot_eager"       # glob over targets; "*" for all
+    torch = ">=2.9,<2.14"          # versions of torch; "" for all
+    reason = "what is wrong, in one sentence"
+    link = "https://github.com/pytorch/pytorch/issues/..."
+    counterexample = '''...'''     # optional: a script that fails while the deviation holds
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pytest brings it to Python 3.10
+    import tomli as tomllib
+
+SHIPPED = Path(__file__).with_name("deviations.toml")
+_REQUIRED = ("law", "target", "torch", "reason", "link")
+_OPTIONAL = ("counterexample",)
+
+
+class DeviationsError(ValueError):
+    """A deviations file that cannot be used: which file, which line, what is wrong."""
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One entry, and where it stands."""
+
+    law: str
+    target: str
+    torch: str
+    reason: str
+    link: str
+    where: str
+    counterexample: str = ""
+
+    def covers(self, law_id: str, target: str, torch_version: str) -> bool:
+        """Whether this entry speaks of that law on that target under that torch."""
+        return (
+            fnmatchcase(law_id, self.law)
+            and fnmatchcase(target, self.target)
+            and SpecifierSet(self.torch).contains(Version(torch_version), prereleases=True)
+        )
+
+    def counterexample_fails(self) -> bool:
+        """Run the recorded counterexample; tell whether the violation is still there."""
+        try:
+            exec(compile(self.counterexample, self.where, "exec"), {"__name__": "__main__"})
+        except Exception:
+            return True
+        return False
+
+
+def read_deviations(path: Path) -> list[Deviation]:
+    """Read one file. Raises :class:`DeviationsError` naming file, line and what to mend."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DeviationsError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"at line (\d+)", str(error))
+        number = line[1] if line else str(text.count("\n") + 1)
+        raise DeviationsError(f"{path}:{number}: not TOML: {error}") from error
+    lines = [
+        number
+        for number, line in enumerate(text.splitlines(), 1)
+        if re.match(r"\s*\[\[\s*deviation\s*\]\]", line)
+    ]
+    unknown = set(content) - {"deviation"}
+    if unknown or not isinstance(content.get("deviation", []), list):
+        raise DeviationsError(
+            f"{path}:1: knows only [[deviation]] tables, not {', '.join(sorted(content))}"
+        )
+    entries: list[Any] = content.get("deviation", [])
+    return [
+        _entry(table, f"{path}:{line}") for table, line in zip(entries, lines, strict=True)
+    ]
+
+
+def _entry(table: dict[str, Any], where: str) -> Deviation:
+    missing = [key for key in _REQUIRED if key not in table]
+    unknown = [key for key in table if key not in (*_REQUIRED, *_OPTIONAL)]
+    if missing or unknown:
+        problem = f"lacks {', '.join(missing)}" if missing else f"has no key {unknown[0]!r}"
+        raise DeviationsError(
+            f"{where}: this deviation {problem}; it takes {', '.join((*_REQUIRED, *_OPTIONAL))}"
+        )
+    for key, value in table.items():
+        if not isinstance(value, str) or (key == "reason" and not value.strip()):
+            raise DeviationsError(f"{where}: {key} must be a text that says something")
+    try:
+        SpecifierSet(table["torch"])
+    except InvalidSpecifier as error:
+        raise DeviationsError(
+            f"{where}: torch = {table['torch']!r} is no version range; write '>=2.9,<2.14', "
+            "or '' for all versions"
+        ) from error
+    return Deviation(where=where, **table)
+
+
+def covering(
+    deviations: Iterable[Deviation], law_id: str, target: str, torch_version: str
+) -> Deviation | None:
+    """Return the first entry that speaks of this law on this target, or None."""
+    for deviation in deviations:
+        if deviation.covers(law_id, target, torch_version):
+            return deviation
+    return None
+
+
+def check_matches(deviations: Iterable[Deviation], known: Sequence[str]) -> None:
+    """Raise :class:`DeviationsError` for an entry whose glob matches no law id."""
+    from conformance.selection import nearest
+
+    for deviation in deviations:
+        if not any(fnmatchcase(law_id, deviation.law) for law_id in known):
+            raise DeviationsError(
+                f"{deviation.where}: law = {deviation.law!r} matches no law; "
+                f"{nearest(deviation.law, known)}"
+            )

@@ -1,0 +1,87 @@
+"""What a process is running, written before it runs: all that a crash leaves behind.
+
+Each process that runs laws owns two files in the run's folder: ``<process>.running`` holds the
+law and the inputs of the current example, ``<process>.stacks`` what the interpreter's fault
+handler says when the process dies or overstays its time. Both outlive the process.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_LONGEST_STACKS = 6_000
+
+
+class Journal:
+    """The writing side, in the process that runs laws."""
+
+    def __init__(self, folder: Path, process: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._running = os.open(folder / f"{process}.running", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        self._stacks = (folder / f"{process}.stacks").open("w")
+        faulthandler.enable(self._stacks)
+
+    def begin(self, nodeid: str, timeout: float) -> None:
+        """A law begins; past ``timeout`` seconds the process dumps its stacks and exits.
+
+        The fault handler's watchdog needs neither the interpreter's lock nor a signal, so a
+        hang inside a kernel ends as well.
+        """
+        self._write({"nodeid": nodeid, "example": 0, "inputs": ""})
+        faulthandler.dump_traceback_later(timeout, exit=True, file=self._stacks)
+
+    def example(self, nodeid: str, number: int, inputs: str) -> None:
+        """An example of the law begins, on these inputs."""
+        self._write({"nodeid": nodeid, "example": number, "inputs": inputs})
+
+    def end(self) -> None:
+        """The law ended; nothing is running."""
+        faulthandler.cancel_dump_traceback_later()
+        self._write({})
+
+    def close(self) -> None:
+        """Give the fault handler back."""
+        faulthandler.enable()
+        self._stacks.close()
+        os.close(self._running)
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        data = json.dumps(entry).encode()
+        os.pwrite(self._running, data, 0)
+        os.ftruncate(self._running, len(data))
+
+
+@dataclass(frozen=True)
+class LastWords:
+    """The reading side: what a dead process was doing."""
+
+    nodeid: str
+    example: int
+    inputs: str
+    stacks: str
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the watchdog ended it, rather than a fault."""
+        return self.stacks.startswith("Timeout")
+
+
+def last_words(folder: Path, process: str) -> LastWords:
+    """Return what ``process`` was running when it died; fields are empty where unknown."""
+    running, stacks = folder / f"{process}.running", folder / f"{process}.stacks"
+    try:
+        entry = json.loads(running.read_text())
+    except (OSError, ValueError):
+        entry = {}
+    text = stacks.read_text(errors="replace") if stacks.exists() else ""
+    return LastWords(
+        entry.get("nodeid", ""),
+        entry.get("example", 0),
+        entry.get("inputs", ""),
+        text[:_LONGEST_STACKS],
+    )

@@ -1,0 +1,1 @@
+"""The specification itself: one module a chapter, one function a law."""

@@ -1,0 +1,144 @@
+"""Creation: what the factory functions put into a new tensor."""
+
+import numpy as np
+import torch
+
+from conformance import compare
+from conformance.law import given, law
+from conformance.reference import creation
+from strategies import arrays, dtypes, dyadics, shapes, tensors
+from strategies.layouts import DENSE
+
+FILLED = {"zeros": (torch.zeros, 0), "ones": (torch.ones, 1)}
+FILLED_LIKE = {"zeros_like": (torch.zeros_like, 0), "ones_like": (torch.ones_like, 1)}
+
+
+@law("creation.filled", docs="torch.zeros", over=FILLED)
+@given(shape=shapes(), dtype=dtypes())
+def test_filled(target, case, shape, dtype):
+    """zeros and ones return a tensor of the given size, dtype and device filled with one value.
+
+    The result does not require grad unless asked to.
+    """
+    make, value = case
+    result = target.run(make, shape, dtype=dtype, device=target.device)
+    compare.equal(result, np.full(shape, value), dtype=dtype)
+    compare.fact(result.device, target.device, "device")
+    compare.fact(result.requires_grad, False, "requires_grad")
+
+
+@law("creation.default-dtype", docs="torch.set_default_dtype", over=FILLED)
+@given(shape=shapes(), default=dtypes("floating"))
+def test_default_dtype(target, case, shape, default):
+    """A factory called without dtype uses the default dtype, whatever it is set to."""
+    make, value = case
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        result = target.run(make, shape, device=target.device)
+    finally:
+        torch.set_default_dtype(before)
+    compare.equal(result, np.full(shape, value), dtype=default)
+
+
+@law("creation.full", docs="torch.full")
+@given(shape=shapes(), fill=tensors(shape=(), values="any"))
+def test_full(target, shape, fill):
+    """full returns a tensor of the given size in which every element is the fill value."""
+    value = compare.to_numpy(fill)
+    result = target.run(torch.full, shape, fill.item(), dtype=fill.dtype, device=target.device)
+    compare.equal(result, np.full(shape, value), dtype=fill.dtype)
+
+
+@law("creation.like", docs="torch.zeros_like", over=FILLED_LIKE)
+@given(model=tensors(layouts=DENSE, values="any"))
+def test_like(target, case, model):
+    """zeros_like and ones_like take size, dtype, device and strides from their argument.
+
+    Strides are kept where the argument is non-overlapping and dense (torch.preserve_format).
+    """
+    make, value = case
+    result = target.run(make, model)
+    compare.equal(result, np.full(tuple(model.shape), value), dtype=model.dtype)
+    compare.fact(result.device, model.device, "device")
+    compare.fact(result.stride(), model.stride(), "stride")
+
+
+@law("creation.arange", docs="torch.arange")
+@given(start=dyadics(), end=dyadics(), step=dyadics(), dtype=dtypes("floating"))
+def test_arange(target, start, end, step, dtype):
+    """arange returns the values start + i * step in [start, end): ceil((end - start) / step) many.
+
+    The step has the sign of end - start.
+    """
+    step = abs(step) + 0.125 if end >= start else -abs(step) - 0.125
+    result = target.run(torch.arange, start, end, step, dtype=dtype, device=target.device)
+    compare.equal(result, creation.arange(start, end, step), dtype=dtype)
+
+
+@law("creation.arange-dtype", docs="torch.arange")
+@given(end=dyadics())
+def test_arange_dtype(target, end):
+    """arange without dtype gives int64 if all its arguments are integers, else the default dtype."""
+    whole = abs(int(end * 8))
+    result = target.run(torch.arange, whole, device=target.device)
+    compare.equal(result, creation.arange(0, whole, 1), dtype=torch.int64)
+    result = target.run(torch.arange, abs(end), device=target.device)
+    compare.equal(result, creation.arange(0, abs(end), 1), dtype=torch.get_default_dtype())
+
+
+@law("creation.linspace", docs="torch.linspace")
+@given(start=dyadics(), end=dyadics(), steps=shapes(min_rank=1, max_rank=1))
+def test_linspace(target, start, end, steps):
+    """linspace returns the given number of evenly spaced values, both ends included.
+
+    The ends are exact; values between them may be off by four roundings of the larger end.
+    """
+    (count,) = steps
+    result = target.run(
+        torch.linspace, start, end, count, dtype=torch.float32, device=target.device
+    )
+    expected = creation.linspace(start, end, count) if count else np.zeros(0)
+    bound = np.full(count, 4 * np.finfo(np.float32).eps * max(abs(start), abs(end)))
+    bound[:1] = bound[1:][-1:] = 0
+    compare.close(result, expected, bound=bound, dtype=torch.float32)
+
+
+@law("creation.tensor", docs="torch.tensor")
+@given(model=tensors(dtype="numeric", shape=shapes(min_side=1)))
+def test_tensor(target, model):
+    """tensor builds from nested lists and infers the dtype from the kind of their numbers.
+
+    Integers give int64, floats the default dtype, complex numbers its complex counterpart.
+    """
+    dtype = torch.int64
+    if model.is_complex():
+        dtype = torch.complex64
+    elif model.is_floating_point():
+        dtype = torch.get_default_dtype()
+    result = torch.tensor(model.tolist(), device=target.device)
+    compare.equal(result, compare.to_numpy(model), dtype=dtype)
+    compare.fact(result.requires_grad, False, "requires_grad")
+
+
+@law("creation.tensor-copies", docs="torch.tensor")
+@given(data=arrays(dtype=torch.float64, shape=(2, 3), kind="any"))
+def test_tensor_copies(target, data):
+    """tensor copies its data: writing to the source array leaves the tensor as it was."""
+    before = data.copy()
+    result = torch.tensor(data, device=target.device)
+    data += 1.0
+    compare.equal(result, before, dtype=torch.float64)
+
+
+@law("creation.from-numpy-shares", docs="torch.from_numpy")
+@given(data=arrays(dtype=torch.float64, shape=(2, 3), kind="any"))
+def test_from_numpy_shares(target, data):
+    """from_numpy shares the array's memory: writing to either is seen through the other."""
+    data = data.copy()
+    result = torch.from_numpy(data)
+    compare.equal(result, data, dtype=torch.float64)
+    data[0, 1] = 5.0
+    compare.equal(result, data, dtype=torch.float64, what="tensor after a write to the array")
+    result[1, 2] = -7.0
+    compare.fact(float(data[1, 2]), -7.0, "array after a write to the tensor")

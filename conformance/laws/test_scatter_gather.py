@@ -1,0 +1,167 @@
+"""Scatter and gather: reading and writing through an index along one dimension."""
+
+import torch
+
+from conformance import compare
+from conformance.law import given, law
+from conformance.reference import indexing
+from strategies import (
+    dyadics,
+    gather_arguments,
+    illegal_scatter_indices,
+    scatter_arguments,
+    with_cotangent,
+)
+
+SCATTER = {"scatter": torch.scatter, "scatter_": torch.Tensor.scatter_}
+SCATTER_ADD = {"scatter_add": torch.scatter_add, "scatter_add_": torch.Tensor.scatter_add_}
+GATHER = {"function": torch.gather, "method": torch.Tensor.gather}
+IN_PLACE = {"scatter_": torch.Tensor.scatter_, "scatter_add_": torch.Tensor.scatter_add_}
+OUT_OF_PLACE = {"scatter": torch.scatter, "scatter_add": torch.scatter_add}
+WRITES = {**SCATTER, **SCATTER_ADD}
+
+
+def destination_kind(arguments):
+    return tuple(arguments.destination.shape), arguments.destination.dtype
+
+
+def index_kind(arguments):
+    return tuple(arguments.index.shape), arguments.source.dtype
+
+
+@law("scatter.values", docs="torch.Tensor.scatter_", over=SCATTER)
+@given(arguments=scatter_arguments(duplicates=False, values="any"))
+def test_scatter(target, case, arguments):
+    """scatter writes src[i, j, k] into self at the index's position along dim.
+
+    Where no position is named twice: ``self[i][index[i][j][k]][k] = src[i][j][k]`` for dim 1.
+    """
+    destination, dim, index, source = arguments
+    before, positions = compare.to_numpy(destination), compare.to_numpy(index)
+    expected = indexing.scatter(before, dim, positions, compare.to_numpy(source))
+    result = target.run(case, destination, dim, index, source)
+    compare.equal(result, expected, dtype=source.dtype)
+
+
+@law("scatter.scalar", docs="torch.Tensor.scatter_", over=SCATTER)
+@given(arguments=scatter_arguments(dtype="floating"), value=dyadics())
+def test_scatter_scalar(target, case, arguments, value):
+    """scatter with a number as value writes it to every position that the index names."""
+    destination, dim, index, _ = arguments
+    before, positions = compare.to_numpy(destination), compare.to_numpy(index)
+    expected = indexing.scatter_value(before, dim, positions, value)
+    result = target.run(case, destination, dim, index, value=value)
+    compare.equal(result, expected, dtype=destination.dtype)
+
+
+@law("scatter_add.values", docs="torch.Tensor.scatter_add_", over=SCATTER_ADD)
+@given(arguments=scatter_arguments(dtype="numeric"))
+def test_scatter_add(target, case, arguments):
+    """scatter_add adds src[i, j, k] to self at the index's position along dim, duplicates summed."""
+    destination, dim, index, source = arguments
+    before, positions = compare.to_numpy(destination), compare.to_numpy(index)
+    expected = indexing.scatter_add(before, dim, positions, compare.to_numpy(source))
+    result = target.run(case, destination, dim, index, source)
+    compare.equal(result, expected, dtype=source.dtype)
+
+
+@law("gather.values", docs="torch.gather", over=GATHER)
+@given(arguments=gather_arguments())
+def test_gather(target, case, arguments):
+    """gather returns a tensor of the index's shape, read from the input along dim."""
+    source, dim, index = arguments
+    expected = indexing.gather(compare.to_numpy(source), dim, compare.to_numpy(index))
+    result = target.run(case, source, dim, index)
+    compare.equal(result, expected, dtype=source.dtype)
+
+
+@law("scatter.in-place", docs="torch.Tensor.scatter_", over=IN_PLACE)
+@given(arguments=scatter_arguments(dtype="numeric", duplicates=False))
+def test_in_place(target, case, arguments):
+    """The in-place forms write to self, return self and leave index and source alone."""
+    destination, dim, index, source = arguments
+    positions, values = compare.to_numpy(index), compare.to_numpy(source)
+    result = case(destination, dim, index, source)
+    compare.fact(result is destination, True, "returns self")
+    compare.equal(destination, compare.to_numpy(result), dtype=source.dtype)
+    compare.unchanged(index, positions, "index")
+    compare.unchanged(source, values, "source")
+
+
+@law("scatter.out-of-place", docs="torch.scatter", over=OUT_OF_PLACE)
+@given(arguments=scatter_arguments(dtype="numeric", duplicates=False))
+def test_out_of_place(target, case, arguments):
+    """The out-of-place forms leave self, index and source as they were."""
+    destination, dim, index, source = arguments
+    before = [compare.to_numpy(t) for t in (destination, index, source)]
+    target.run(case, destination, dim, index, source)
+    compare.unchanged(destination, before[0], "self")
+    compare.unchanged(index, before[1], "index")
+    compare.unchanged(source, before[2], "source")
+
+
+@law("scatter.index-out-of-range", docs="torch.Tensor.scatter_", over=WRITES)
+@given(bad=illegal_scatter_indices())
+def test_index_out_of_range(target, case, bad):
+    """An index outside 0 .. self.size(dim) - 1 is rejected, negative ones too."""
+    destination, dim, index, source = bad.arguments
+    target.run(case, destination.clone(), dim, index, source)
+    with compare.raises(RuntimeError, "out of bounds"):
+        target.run(case, destination.clone(), dim, bad.illegal_index, source)
+
+
+@law("gather.index-out-of-range", docs="torch.gather", over=GATHER)
+@given(bad=illegal_scatter_indices())
+def test_gather_index_out_of_range(target, case, bad):
+    """gather rejects an index outside 0 .. input.size(dim) - 1, negative ones too."""
+    _, dim, index, source = bad.arguments
+    target.run(case, source, dim, index)
+    with compare.raises(RuntimeError, "out of bounds"):
+        target.run(case, source, dim, bad.illegal_index)
+
+
+@law("gather.gradient", docs="torch.gather", over=GATHER)
+@given(problem=with_cotangent(gather_arguments(dtype="floating", values="dyadic"), index_kind))
+def test_gather_gradient(target, case, problem):
+    """The gradient of gather adds each cotangent to the element that was read, duplicates summed."""
+    (source, dim, index), cotangent = problem
+    leaf = source.detach().requires_grad_()
+    target.run(case, leaf, dim, index).backward(cotangent)
+    expected = indexing.gather_vjp(
+        compare.to_numpy(cotangent), dim, compare.to_numpy(index), compare.to_numpy(source)
+    )
+    compare.equal(leaf.grad, expected, dtype=source.dtype, what="gradient to input")
+
+
+@law("scatter.gradient", docs="torch.scatter")
+@given(problem=with_cotangent(scatter_arguments(dtype="floating", duplicates=False), destination_kind))
+def test_scatter_gradient(target, problem):
+    """scatter's gradient is zero to what was overwritten, and reads the cotangent to the source.
+
+    Source elements beyond the index get zero. Where no position is named twice.
+    """
+    (destination, dim, index, source), cotangent = problem
+    leaves = [destination.detach().requires_grad_(), source.detach().requires_grad_()]
+    target.run(torch.scatter, leaves[0], dim, index, leaves[1]).backward(cotangent)
+    to_destination, to_source = indexing.scatter_vjp(
+        compare.to_numpy(cotangent), dim, compare.to_numpy(index), compare.to_numpy(source)
+    )
+    compare.equal(leaves[0].grad, to_destination, dtype=source.dtype, what="gradient to self")
+    compare.equal(leaves[1].grad, to_source, dtype=source.dtype, what="gradient to src")
+
+
+@law("scatter_add.gradient", docs="torch.scatter_add")
+@given(problem=with_cotangent(scatter_arguments(dtype="floating"), destination_kind))
+def test_scatter_add_gradient(target, problem):
+    """scatter_add's gradient is the cotangent to self, and the cotangent gathered to the source.
+
+    Duplicate indices included; source elements beyond the index get zero.
+    """
+    (destination, dim, index, source), cotangent = problem
+    leaves = [destination.detach().requires_grad_(), source.detach().requires_grad_()]
+    target.run(torch.scatter_add, leaves[0], dim, index, leaves[1]).backward(cotangent)
+    to_destination, to_source = indexing.scatter_add_vjp(
+        compare.to_numpy(cotangent), dim, compare.to_numpy(index), compare.to_numpy(source)
+    )
+    compare.equal(leaves[0].grad, to_destination, dtype=source.dtype, what="gradient to self")
+    compare.equal(leaves[1].grad, to_source, dtype=source.dtype, what="gradient to src")

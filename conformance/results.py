@@ -1,0 +1,158 @@
+"""Results: one JSON line a verdict, after one line that says what was run and on what.
+
+A record is JSON lines: first ``{"kind": "run", ...}``, then a ``{"kind": "verdict", ...}`` for
+each law on each target as it ends, at last ``{"kind": "end", ...}``, which a killed run lacks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+
+VERDICTS: dict[str, bool] = {
+    "holds": False,
+    "unsupported": False,
+    "deviates": False,
+    "violated": True,
+    "vacuous": True,
+    "stale": True,
+    "crashed": True,
+    "timeout": True,
+}
+"""Every verdict, and whether it fails the run."""
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """What refutes a law: the message, the inputs, and a script that needs no suite.
+
+    ``inputs`` is Python text, one assignment a line. ``script`` fails in the same way with
+    torch and NumPy alone. ``blob`` is Hypothesis's, for its ``@reproduce_failure``.
+    """
+
+    message: str
+    inputs: str = ""
+    script: str = ""
+    blob: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One law on one target."""
+
+    law: str
+    level: str
+    chapter: str
+    statement: str
+    documentation: str
+    target: str
+    verdict: str
+    seconds: float = 0.0
+    message: str = ""
+    evidence: dict[str, Any] = field(default_factory=dict)
+    counterexample: Counterexample | None = None
+    deviation: dict[str, str] | None = None
+
+    @property
+    def fails(self) -> bool:
+        """Whether this verdict fails a run."""
+        return VERDICTS[self.verdict]
+
+    def to_json(self) -> str:
+        """Return the record's line for this verdict."""
+        return json.dumps({"schema": SCHEMA, "kind": "verdict", **asdict(self)})
+
+    @staticmethod
+    def from_json(line: str | dict[str, Any]) -> Verdict:
+        """Return the verdict that a line holds."""
+        data: dict[str, Any] = dict(json.loads(line) if isinstance(line, str) else line)
+        data.pop("schema"), data.pop("kind")
+        if data["counterexample"]:
+            data["counterexample"] = Counterexample(**data["counterexample"])
+        return Verdict(**data)
+
+
+def describe_run(
+    *, targets: list[str], profile: str, seed: int, examples: int, devices: list[str]
+) -> dict[str, Any]:
+    """Return the record's first line: all that a verdict may depend on.
+
+    ``devices`` names the targets' accelerators. Needs torch imported.
+    """
+    import torch
+
+    return {
+        "schema": SCHEMA,
+        "kind": "run",
+        "suite": version("autograd-conformance"),
+        "torch": torch.__version__,
+        "torch_git": torch.version.git_version,
+        "torch_config": torch.__config__.show(),
+        "numpy": version("numpy"),
+        "hypothesis": version("hypothesis"),
+        "python": sys.version,
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "devices": devices,
+        "threads": torch.get_num_threads(),
+        "cpus": os.cpu_count(),
+        "targets": targets,
+        "profile": profile,
+        "examples": examples,
+        "seed": seed,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+class Record:
+    """A record file being written: each line is on disk before the next law ends.
+
+    Raises ``OSError`` where the path cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("w", encoding="utf-8")
+
+    def append(self, line: str) -> None:
+        """Write one line and flush it."""
+        self._file.write(line + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_record(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a record; a last line cut short by a kill is left out.
+
+    Raises ``ValueError`` naming file and line where an earlier one is not JSON.
+    """
+    lines = path.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError as error:
+            if number == len(lines):
+                return
+            raise ValueError(f"{path}:{number}: not a line of a record: {error}") from error

@@ -1,0 +1,216 @@
+"""A session of laws in the process that runs them: a worker, or pytest itself.
+
+It opens the targets, refuses what the options name wrongly, examines laws and hands verdicts
+to reports. A worker cannot end the run: it leaves its refusal, or the plan, in the run's folder,
+where the controller reads it before any law is scheduled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance import deviations as known
+from conformance.examine import Examination, identity
+from conformance.journal import Journal
+from conformance.law import Law, law_of, shipped_laws
+from conformance.plugin import is_worker, options_of
+from conformance.profiles import DEFAULT, PROFILES, run_seed
+from conformance.results import Verdict, describe_run
+from conformance.selection import SelectionError, check_selection, selected
+from conformance.target import Target, TargetError, open_target, parse_target
+
+PLAN = "plan.json"
+
+
+class LawSession:
+    """All that a process needs to examine laws; made when the first law is collected."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.options = options_of(config)
+        self.profile = PROFILES[self.options["profile"] or DEFAULT]
+        self.examples: int = self.options["max_examples"] or self.profile.examples
+        self.timeout: float = self.options["law_timeout"] or self.profile.timeout
+        self.target_names = list(dict.fromkeys(self.options["target"] or ["cpu"]))
+        self.refusal = ""
+        self.seed = 0
+        self.journal: Journal | None = None
+        self._targets: dict[str, Target] = {}
+        self._deviations: list[known.Deviation] = []
+        self._verdicts: dict[str, Verdict] = {}
+
+    # -- before the first law ---------------------------------------------------------------
+
+    def load_modules(self) -> None:
+        """Import what ``--load`` names; a failure is kept until :meth:`prepare` can refuse."""
+        for module in self.options["load"] or ():
+            try:
+                import_module(module)
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+                self.refusal = f"--load {module}: importing it failed ({reason})"
+
+    def prepare(self, items: list[pytest.Item]) -> list[pytest.Item]:
+        """Return the items to run. Refuses in one sentence what the options name wrongly."""
+        try:
+            return self._prepare(items)
+        except (TargetError, SelectionError, known.DeviationsError) as error:
+            if not is_worker(self.config):
+                raise pytest.UsageError(str(error)) from error
+            self._leave(PLAN, {"refusal": str(error)})
+            return []
+
+    def _prepare(self, items: list[pytest.Item]) -> list[pytest.Item]:
+        if self.refusal:
+            raise TargetError(self.refusal)
+        if not items and self.config.option.file_or_dir:
+            raise SelectionError(
+                "no law was collected; run the laws with: pytest --pyargs conformance"
+            )
+        for name in self.target_names:
+            parse_target(name)
+        self._targets = {name: open_target(name) for name in self.target_names}
+        laws = {law.id: law for law in [*map(_required_law, items), *self._shipped()]}
+        ids = [(law_id, law.chapter) for law in laws.values() for law_id in law.ids()]
+        patterns, chapters = self.options["law"] or (), self.options["chapter"] or ()
+        check_selection(patterns, chapters, ids)
+        given = [d for path in self.options["deviations"] or () for d in known.read_deviations(path)]
+        known.check_matches(given, [law_id for law_id, _ in ids])
+        self._deviations = [*given, *known.read_deviations(known.SHIPPED)]
+        kept = [
+            item
+            for item in items
+            if selected(
+                self._identity(item)["law"], _required_law(item).chapter, patterns, chapters
+            )
+        ]
+        self._begin(kept)
+        return kept
+
+    def _shipped(self) -> list[Law]:
+        """Every law of the package, where an option may name one that was not collected."""
+        named = any(self.options[name] for name in ("law", "chapter", "deviations"))
+        return shipped_laws() if named else []
+
+    def _begin(self, items: list[pytest.Item]) -> None:
+        worker = getattr(self.config, "workerinput", {})
+        forced = self.config.getoption("--hypothesis-seed", default=None)
+        drawn = worker.get("conformance_seed", run_seed(self.profile))
+        self.seed = int(forced) if forced is not None else drawn
+        plan = {
+            "run": describe_run(
+                targets=[t.name for t in self._targets.values()],
+                profile=self.profile.name,
+                seed=self.seed,
+                examples=self.examples,
+                devices=[_device_name(t) for t in self._targets.values()],
+            ),
+            "laws": {item.nodeid: self._identity(item) for item in items},
+        }
+        if worker:
+            self._leave(PLAN, plan)
+            self.journal = Journal(self._folder(), worker["workerid"])
+        else:
+            self.config.hook.pytest_conformance_plan(plan=plan)
+
+    def _folder(self) -> Path:
+        return Path(self.config.workerinput["conformance_folder"])  # type: ignore[attr-defined]
+
+    def _leave(self, name: str, content: dict[str, Any]) -> None:
+        folder = self._folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f"{name}.{os.getpid()}"
+        draft.write_text(json.dumps(content))
+        draft.replace(folder / name)
+
+    # -- law by law -------------------------------------------------------------------------
+
+    def examine(self, item: pytest.Function) -> None:
+        """Run a law and keep its verdict until its report is made."""
+        law, case, target = _required_law(item), _case(item), self._targets[_target(item)]
+        law_id = identity(law, case, target.name)["law"]
+        listed = known.covering(self._deviations, law_id, target.name, _torch_version())
+        journal = self.journal
+        if journal is not None:
+            journal.begin(item.nodeid, self.timeout)
+
+        def notify(number: int, inputs: str) -> None:
+            if journal is not None:
+                journal.example(item.nodeid, number, inputs)
+
+        examination = Examination(
+            law, case, target, self.examples, self.seed, bool(self.options["explain"]), listed,
+            self.options["load"] or (), notify,
+        )  # fmt: skip
+        self._verdicts[item.nodeid] = examination.verdict()
+        if journal is not None:
+            journal.end()
+
+    def complete(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Let a report carry the verdict, as text that every process can receive."""
+        verdict = self._verdicts.pop(item.nodeid, None)
+        if verdict is not None:
+            stamp(report, verdict)
+
+    def close(self) -> None:
+        """Release the journal."""
+        if self.journal is not None:
+            self.journal.close()
+            self.journal = None
+
+    def _identity(self, item: pytest.Item) -> dict[str, Any]:
+        return identity(_required_law(item), _case(item), self._targets[_target(item)].name)
+
+
+def stamp(report: pytest.TestReport, verdict: Verdict) -> None:
+    """Make ``report`` say what ``verdict`` says: failed, skipped or passed, and why."""
+    report.conformance = verdict.to_json()  # type: ignore[attr-defined]
+    if verdict.fails:
+        report.outcome = "failed"
+        report.longrepr = f"{verdict.law} [{verdict.target}] {verdict.verdict}: {verdict.message}"
+    elif verdict.verdict == "holds":
+        report.outcome = "passed"
+    else:
+        report.outcome = "skipped"
+        report.longrepr = ("", 0, f"{verdict.verdict}: {verdict.message}")
+
+
+def _required_law(item: pytest.Item) -> Law:
+    found = law_of(getattr(item, "function", None))
+    assert found is not None, item.nodeid
+    return found
+
+
+def _parameter(item: pytest.Item, name: str) -> str | None:
+    value: str | None = item.callspec.params.get(name)  # type: ignore[attr-defined]
+    return value
+
+
+def _case(item: pytest.Item) -> str | None:
+    return _parameter(item, "case")
+
+
+def _target(item: pytest.Item) -> str:
+    target = _parameter(item, "target")
+    assert target is not None
+    return target
+
+
+def _device_name(target: Target) -> str:
+    import torch
+
+    module = getattr(torch, target.device.type, None)
+    name = getattr(module, "get_device_name", None)
+    return name(target.device) if name else str(target.device)
+
+
+def _torch_version() -> str:
+    import torch
+
+    return torch.__version__
