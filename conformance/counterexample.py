@@ -199,7 +199,8 @@ def stand_alone(
     for value in drawn.values():
         for kind in _own_classes(value):
             script.need(kind.__module__, kind.__name__)
-    script.need("conformance.target", MODES[target.mode].__name__)
+    for name in ("resolve", MODES[target.mode].__name__):
+        script.need("conformance.target", name)
     text = [] if case is None else [f"case = {_case_text(law, case, script)}"]
     names = ["target", *([] if case is None else ["case"]), *drawn]
     imports = {"import torch", "import numpy as np", "from math import inf, nan"}
@@ -223,7 +224,7 @@ def stand_alone(
             "\n",
             *(f"{name} = SimpleNamespace({attributes})" for name, attributes in members.items()),
             f"target = SimpleNamespace(device=torch.device({str(target.device)!r}), run=lambda "
-            f"function, *a, **k: {MODES[target.mode].__name__}(function)(*a, **k))",
+            f"operation, *a, **k: {MODES[target.mode].__name__}(resolve(operation))(*a, **k))",
             "\n",
             *body,
             "\n",

@@ -7,7 +7,7 @@
     target = "cpu/aot_eager"       # glob over targets; "*" for all
     torch = ">=2.9,<2.14"          # versions of torch; "" for all
     reason = "what is wrong, in one sentence"
-    link = "https://github.com/pytorch/pytorch/issues/..."
+    link = "https://github.com/pytorch/pytorch/issues/..."   # "" while there is none
     counterexample = '''...'''     # optional: a script that fails while the deviation holds
 """
 

@@ -87,7 +87,7 @@ class Examination:
         settings = hypothesis_settings(
             self.examples, shrink=self.deviation is None, explain=self.explain
         )
-        quantified = hypothesis.given(**self.law.strategies)(test)
+        quantified = hypothesis.given(**self.law.quantified(self.case))(test)
         seeded = hypothesis.seed(law_seed(self.seed, self.law_id))(settings(quantified))
         run: Callable[[], None] = seeded
         return run

@@ -17,6 +17,7 @@ from typing import Any
 from hypothesis.strategies import SearchStrategy
 
 LEVELS = ("must", "should", "statistical")
+Quantifier = SearchStrategy[Any] | Callable[[Any], SearchStrategy[Any]]
 DOCUMENTATION = "https://docs.pytorch.org/docs/stable/"
 
 
@@ -36,21 +37,29 @@ class Law:
     documentation: str
     claims: tuple[str, ...]
     function: Callable[..., None]
-    strategies: Mapping[str, SearchStrategy[Any]]
+    strategies: Mapping[str, Quantifier]
     cases: Mapping[str, Any] = field(default_factory=dict)
 
     def ids(self) -> list[str]:
         """The ids that users see and type: one a case, or the law's own."""
         return [f"{self.id}:{case}" for case in self.cases] or [self.id]
 
+    def quantified(self, case: str | None) -> dict[str, SearchStrategy[Any]]:
+        """The strategies of the function's arguments, for one case."""
+        return {
+            name: found if isinstance(found, SearchStrategy) else found(self.cases[case or ""])
+            for name, found in self.strategies.items()
+        }
+
     def arguments(self, case: str | None) -> dict[str, Any]:
         """The function's argument that names the case, if the law ranges over any."""
         return {} if case is None else {"case": self.cases[case]}
 
 
-def given(**strategies: SearchStrategy[Any]) -> Callable[[Any], Any]:
+def given(**strategies: Quantifier) -> Callable[[Any], Any]:
     """Quantify a law over strategies, by keyword, as Hypothesis's ``given`` does.
 
+    Where what to draw depends on the case, a function of the case stands for the strategy.
     The examples, seed and settings come from the run's profile.
     """
 

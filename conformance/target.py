@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -12,6 +13,17 @@ import torch
 from conformance.evidence import Evidence
 
 Function = Callable[..., Any]
+
+
+def resolve(operation: str | Function) -> Function:
+    """Return the function that torch exports under a dotted name; a function as it is.
+
+    Names are looked up when they are used, so that a law judges what torch holds then.
+    """
+    if isinstance(operation, str):
+        found: Function = attrgetter(operation.removeprefix("torch."))(torch)
+        return found
+    return operation
 
 
 class TargetError(ValueError):
@@ -55,9 +67,9 @@ class Target:
         """The target as users write it: ``cpu``, ``cuda:0``, ``cpu/aot_eager``."""
         return str(self.device) if self.mode == "eager" else f"{self.device}/{self.mode}"
 
-    def run(self, function: Function, *arguments: Any, **keywords: Any) -> Any:
-        """Call ``function`` in this target's mode."""
-        return MODES[self.mode](function)(*arguments, **keywords)
+    def run(self, operation: str | Function, *arguments: Any, **keywords: Any) -> Any:
+        """Call a function, or the one of that dotted name in torch, in this target's mode."""
+        return MODES[self.mode](resolve(operation))(*arguments, **keywords)
 
     def synchronize(self) -> None:
         """Wait for the device, so that an asynchronous error names the example that caused it."""

@@ -48,20 +48,22 @@ class BadIndex(NamedTuple):
 
 
 def _index_tensor(values: Array) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64)).to(current_device())
+    return torch.from_numpy(np.array(values, dtype=np.int64)).to(current_device())
 
 
 def _index_shape(limit: Shape, axis: int, picks: bytes) -> Shape:
-    """Choose each side of an index: the limit itself first, then smaller ones.
+    """Choose each side of an index: the limit itself first, then others, rarely 0.
 
     Along ``axis`` an index may also be longer than what it indexes.
     """
     sides = []
     for d, side in enumerate(limit):
-        options = [side, *range(1, side), 0] if side else [0]
-        if d == axis and side:
-            options += [side + 1, side + 3]
-        sides.append(options[picks[d] % len(options)])
+        longer = (side + 1, side + 3) if d == axis else ()
+        others = (*range(1, side), *longer) if side else ()
+        if not others or picks[d] < 96:
+            sides.append(side)
+        else:
+            sides.append(0 if picks[d] >= 248 else others[picks[d] % len(others)])
     return tuple(sides)
 
 
@@ -86,7 +88,7 @@ def _shape_of_rank(min_side: int) -> st.SearchStrategy[Shape]:
 
 @st.composite
 def _scatter_arguments(
-    draw: st.DrawFn, dtype: str, duplicates: bool, values: str
+    draw: st.DrawFn, dtype: str, duplicates: bool, values: str, larger_source: bool
 ) -> ScatterArguments:
     drawn = draw(dtypes(dtype))
     destination = draw(
@@ -114,28 +116,33 @@ def _scatter_arguments(
             raw = draw(raw_bytes(int(np.prod(index_shape))))
             positions = _any_positions(index_shape, side, raw)
     source_shape = tuple(
-        extent + picks[len(shape) + d] % 3 // 2 for d, extent in enumerate(index_shape)
+        extent + (larger_source and picks[len(shape) + d] % 3 == 2)
+        for d, extent in enumerate(index_shape)
     )
     source = draw(tensors(dtype=drawn, shape=source_shape, values=values))
     return ScatterArguments(destination, dim, _index_tensor(positions), source)
 
 
 def scatter_arguments(
-    *, dtype: str = "any", duplicates: bool = True, values: str = "dyadic"
+    *,
+    dtype: str = "any",
+    duplicates: bool = True,
+    values: str = "dyadic",
+    larger_source: bool = True,
 ) -> st.SearchStrategy[ScatterArguments]:
     """Draw legal arguments for scatter, scatter_add and their in-place forms.
 
     The index may be smaller than source and destination, empty, or longer than the
     destination along ``dim``; the source may be larger than the index; dim may be negative.
     ``duplicates=False`` gives an index that names no position twice, for operations whose
-    result is otherwise unspecified.
+    result is otherwise unspecified; ``larger_source=False`` a source of the index's shape.
 
     Example::
 
         @given(scatter_arguments(dtype="floating", duplicates=False))
         def test(arguments): ...
     """
-    return _scatter_arguments(dtype, duplicates, values)
+    return _scatter_arguments(dtype, duplicates, values, larger_source)
 
 
 @st.composite

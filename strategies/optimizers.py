@@ -109,7 +109,7 @@ def _gradient(kind: int, ordinary: Array, previous: Array | None) -> Array | Non
 
 
 @st.composite
-def _histories(draw: st.DrawFn, max_parameters: int) -> GradientHistory:
+def _histories(draw: st.DrawFn, max_parameters: int, late_starts: bool) -> GradientHistory:
     shapes = draw(_shape_lists(max_parameters))
     steps = draw(_step_counts())
     elements = sum(map(prod, shapes))
@@ -117,6 +117,8 @@ def _histories(draw: st.DrawFn, max_parameters: int) -> GradientHistory:
     raw = np.frombuffer(draw(raw_bytes(elements * (steps + 1))), dtype=np.uint8)
     rows = table[raw].reshape(steps + 1, elements)
     kinds = draw(raw_bytes(steps * len(shapes)))
+    if not late_starts:
+        kinds = bytes(len(shapes)) + kinds[len(shapes) :]
     cuts = np.cumsum([prod(s) for s in shapes])[:-1]
 
     def split(row: Array) -> list[Array]:
@@ -145,11 +147,14 @@ def _step_counts() -> st.SearchStrategy[int]:
     return st.sampled_from(range(1, _MAX_STEPS + 1))
 
 
-def gradient_histories(*, max_parameters: int = 2) -> st.SearchStrategy[GradientHistory]:
+def gradient_histories(
+    *, max_parameters: int = 2, late_starts: bool = True
+) -> st.SearchStrategy[GradientHistory]:
     """Draw starting values and up to six steps of gradients for a few parameters.
 
     Values are dyadic; a gradient may be None, zero, the previous one again, 2**40 times or
-    2**-40 times an ordinary one. Shrinks to one step of one scalar with gradient 0.
+    2**-40 times an ordinary one. ``late_starts=False`` gives every parameter a gradient at the
+    first step. Shrinks to one step of one scalar with gradient 0.
 
     Example::
 
@@ -158,4 +163,4 @@ def gradient_histories(*, max_parameters: int = 2) -> st.SearchStrategy[Gradient
     """
     if max_parameters < 1:
         raise InvalidArgument(f"gradient_histories(max_parameters={max_parameters}): at least 1")
-    return _histories(max_parameters)
+    return _histories(max_parameters, late_starts)

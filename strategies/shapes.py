@@ -1,7 +1,7 @@
 """Which shapes to draw: one choice from an ordered table, simplest first.
 
-A single choice keeps generation fast, and the table's order is the shrinking order:
-fewer dimensions, then fewer elements, then smaller sides.
+A single choice keeps generation fast, and the table's order is the shrinking order: fewer
+dimensions, then fewer elements, then smaller sides. One row in eight is empty.
 """
 
 from __future__ import annotations
@@ -16,30 +16,31 @@ from hypothesis.errors import InvalidArgument
 Shape = tuple[int, ...]
 
 MAX_RANK = 4
-_SIDES_BY_RANK: tuple[tuple[int, ...], ...] = (
-    (),
-    (1, 2, 3, 5, 8, 0),
-    (1, 2, 3, 5, 0),
-    (1, 2, 3, 0),
-    (1, 2, 3, 0),
-)
-_PER_RANK = 24  # every rank fills the same number of rows, so that each is drawn equally often
+_SIDES_BY_RANK: tuple[tuple[int, ...], ...] = ((), (1, 2, 3, 5, 8), (1, 2, 3, 5), (1, 2, 3), (1, 2, 3))
+_ROWS = 24  # every rank fills as many rows of the table, so that each is drawn equally often
+_EMPTY_ROWS = 3
 
 
 def _simplicity(shape: Shape) -> tuple[int, int, Shape]:
     return prod(shape), sum(shape), shape
 
 
+def _spread(shapes: list[Shape], rows: int) -> list[Shape]:
+    """Fill ``rows`` rows with shapes, simplest first, evenly over all of them."""
+    ordered = sorted(shapes, key=_simplicity)
+    return [ordered[row * len(ordered) // rows] for row in range(rows)]
+
+
 @cache
 def shape_table(min_rank: int, max_rank: int, min_side: int, max_elements: int) -> list[Shape]:
-    """Return the rows that :func:`shapes` chooses from, simplest first."""
+    """Return the rows that :func:`shapes` chooses from: simplest first, empty ones last."""
     table: list[Shape] = []
     for rank in range(min_rank, max_rank + 1):
-        sides = [side for side in _SIDES_BY_RANK[rank] if side >= min_side]
-        legal = [s for s in product(sides, repeat=rank) if prod(s) <= max_elements]
-        legal.sort(key=_simplicity)
-        thinned = [legal[i * len(legal) // _PER_RANK] for i in range(_PER_RANK)]
-        table.extend(thinned)
+        full = [s for s in product(_SIDES_BY_RANK[rank], repeat=rank) if prod(s) <= max_elements]
+        empty = [s for s in product((0, 1, 3), repeat=rank) if prod(s) == 0]
+        with_empty = min_side == 0 and bool(empty)
+        table.extend(_spread(full, _ROWS - _EMPTY_ROWS * with_empty))
+        table.extend(_spread(empty, _EMPTY_ROWS) if with_empty else [])
     return table
 
 

@@ -94,7 +94,7 @@ def value_table(dtype: torch.dtype, kind: str) -> Array:
         small = [sign * n for n in range(9) for sign in ((1, -1) if n and info.min < 0 else (1,))]
         extremes = [info.max, info.min, info.max - 1, info.min + 1] if kind == "any" else []
         return np.array(_spread(small + extremes), dtype=NUMPY_DTYPES[dtype])
-    values = _dyadic_values() + (_specials(dtype) if kind == "any" else [])
+    values = _dyadic_values() + (3 * _specials(dtype) if kind == "any" else [])
     if dtype == torch.bfloat16:
         return bfloat16_bits(np.array(_spread(values), dtype=np.float64))
     return np.array(_spread(values), dtype=NUMPY_DTYPES[dtype])

@@ -95,7 +95,7 @@ def test_rand_uniform(target, seed):
     (Dvoretzky, Kiefer and Wolfowitz; Massart's constant) but with probability p = 1e-15.
     """
     torch.manual_seed(seed)
-    count = 4096
+    count = 16384
     result = torch.rand(count, dtype=torch.float64, device=target.device)
     ordered = np.sort(compare.to_numpy(result))
     distance = np.abs(ordered - (np.arange(count) + 0.5) / count) - 0.5 / count
@@ -111,7 +111,7 @@ def test_randn_normal(target, seed):
     Judged as the uniform distribution of rand is, through the normal distribution function.
     """
     torch.manual_seed(seed)
-    count = 4096
+    count = 16384
     result = torch.randn(count, dtype=torch.float64, device=target.device)
     ordered = np.sort(compare.to_numpy(result))
     expected = np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in ordered])

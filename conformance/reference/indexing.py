@@ -63,25 +63,18 @@ def gather_vjp(cotangent: Array, dim: int, index: Array, source: Array) -> Array
     return scatter_add(np.zeros_like(source), dim, index, cotangent)
 
 
-def scatter_vjp(cotangent: Array, dim: int, index: Array, source: Array) -> tuple[Array, Array]:
+def scatter_vjp(cotangent: Array, dim: int, index: Array) -> tuple[Array, Array]:
     """Return the gradients to (destination, source) of scatter with distinct positions.
 
     An overwritten element of the destination gets zero; a source element gets the cotangent
-    of the place that it was written to, and zero where the index does not reach it.
+    of the place that it was written to. For an index and a source of the same shape.
     """
-    to_destination = scatter_value(cotangent, dim, index, 0)
-    return to_destination, _read_back(cotangent, dim, index, source)
+    return scatter_value(cotangent, dim, index, 0), gather(cotangent, dim, index)
 
 
-def scatter_add_vjp(
-    cotangent: Array, dim: int, index: Array, source: Array
-) -> tuple[Array, Array]:
-    """Return the gradients to (destination, source) of scatter_add, duplicates included."""
-    return cotangent, _read_back(cotangent, dim, index, source)
+def scatter_add_vjp(cotangent: Array, dim: int, index: Array) -> tuple[Array, Array]:
+    """Return the gradients to (destination, source) of scatter_add, duplicates included.
 
-
-def _read_back(cotangent: Array, dim: int, index: Array, source: Array) -> Array:
-    to_source, places = _at_least_1d(np.zeros_like(source), index)
-    read = gather(cotangent, dim, index)
-    to_source[tuple(slice(side) for side in places.shape)] = read.reshape(places.shape)
-    return to_source.reshape(source.shape)
+    For an index and a source of the same shape.
+    """
+    return cotangent, gather(cotangent, dim, index)

@@ -1,0 +1,129 @@
+"""What a saboteur is, and the trial of one: a fork, its patch, the laws that must see it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+
+from conformance.examine import Examination
+from conformance.law import Law, shipped_laws
+from conformance.profiles import PROFILES
+from conformance.results import Verdict
+from conformance.target import Target
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+@dataclass(frozen=True)
+class Saboteur:
+    """A fault: what it breaks, the ids of the laws that must catch it, and its symptom.
+
+    ``symptom`` is a part of the message with which each of the laws must refute it.
+    """
+
+    name: str
+    breaks: str
+    laws: tuple[str, ...]
+    symptom: str
+    patch: Patch
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How one law met a saboteur: its verdict, and what its stand-alone script then raised."""
+
+    verdict: Verdict
+    script_raised: str
+
+    def caught(self, saboteur: Saboteur) -> bool:
+        """Whether the law saw the fault and said so."""
+        return self.verdict.verdict == "violated" and saboteur.symptom in self.verdict.message
+
+
+def find_law(law_id: str) -> tuple[Law, str | None]:
+    """Return the law of an id, and its case. Raises ``KeyError`` for an unknown id."""
+    for law in shipped_laws():
+        if law_id in law.ids():
+            return law, law_id.partition(":")[2] or None
+    raise KeyError(law_id)
+
+
+def run_script(script: str) -> str:
+    """Run a stand-alone script here; return what it raised, or an empty text."""
+    try:
+        exec(compile(script, "counterexample.py", "exec"), {"__name__": "__main__"})
+    except Exception as error:
+        return str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+    return ""
+
+
+def examine(law_id: str) -> Trial:
+    """Examine one law on the CPU in profile ci, in this process as it is."""
+    law, case = find_law(law_id)
+    target = Target(torch.device("cpu"))
+    verdict = Examination(law, case, target, PROFILES["ci"].examples).verdict()
+    script = verdict.counterexample.script if verdict.counterexample else ""
+    return Trial(verdict, run_script(script))
+
+
+def try_saboteur(saboteur: Saboteur) -> list[Trial]:
+    """Apply the fault in a fresh process and examine the laws that must catch it there."""
+
+    def sabotaged() -> list[Trial]:
+        saboteur.patch(pytest.MonkeyPatch())
+        return [examine(law_id) for law_id in saboteur.laws]
+
+    trials: list[Trial] = in_fork(sabotaged)
+    return trials
+
+
+def in_fork(action: Callable[[], Any]) -> Any:
+    """Return what ``action`` returns in a fork of this process.
+
+    Raises ``RuntimeError`` with its traceback where it raises, or where the fork dies.
+    """
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+
+    def child() -> None:
+        try:
+            sender.send((action(), ""))
+        except BaseException:
+            sender.send((None, traceback.format_exc()))
+
+    process = context.Process(target=child)
+    process.start()
+    sender.close()
+    try:
+        result, failure = receiver.recv()
+    except EOFError:
+        process.join()
+        result, failure = None, f"the fork died with exit code {process.exitcode}"
+    process.join()
+    if failure:
+        raise RuntimeError(failure)
+    return result
+
+
+def replacing(owner: Any, name: str, make: Callable[[Any], Any]) -> Patch:
+    """Return the patch that replaces an attribute by what ``make`` makes of the original."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(owner, name, make(getattr(owner, name)))
+
+    return patch
+
+
+def after(owner: Any, name: str, change: Callable[[Any], Any]) -> Patch:
+    """Return the patch that changes what a function returns."""
+
+    def make(original: Any) -> Any:
+        return lambda *arguments, **keywords: change(original(*arguments, **keywords))
+
+    return replacing(owner, name, make)
