@@ -11,16 +11,15 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import pytest
 
-from conformance.journal import LastWords, last_words
-from conformance.plugin import options_of
+from conformance.journal import LastWords, last_words, read_plan
+from conformance.plugin import asks_for_laws, options_of
 from conformance.report.terminal import Terminal
-from conformance.results import SCHEMA, Counterexample, Record, Verdict
-
-PLAN = "plan.json"
+from conformance.results import SCHEMA, Counterexample, Record, Verdict, stamp
 
 
 class Hooks:
@@ -42,7 +41,7 @@ class Controller:
         self.plan: dict[str, Any] | None = None
         self.verdicts: list[Verdict] = []
         self.started = time.perf_counter()
-        self.seed = _seed(config)
+        self.seed = SystemRandom().getrandbits(32)
         self.record = self._open_record()
         self.terminal = Terminal(config)
 
@@ -69,8 +68,8 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:
         """Read what the first worker to have collected left: a plan, or a refusal."""
-        if self.plan is None:
-            plan = json.loads((self.folder / PLAN).read_text())
+        plan = read_plan(self.folder) if self.plan is None else None
+        if plan is not None:
             if "refusal" in plan:
                 raise pytest.UsageError(plan["refusal"])
             self.pytest_conformance_plan(plan)
@@ -87,7 +86,7 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """End the run if a worker died before it could run any law: others would die too."""
-        if error and self.plan is None:
+        if error and self.plan is None and asks_for_laws(self.config):
             words = last_words(self.folder, node.gateway.id)
             detail = words.stacks.partition("\n")[0] or str(error).strip().rpartition("\n")[2]
             raise pytest.UsageError(
@@ -105,9 +104,10 @@ class Controller:
         """Give the law during which a worker died its verdict."""
         law = (self.plan or {}).get("laws", {}).get(crashitem)
         if law is not None:
-            process = report.node.gateway.id  # type: ignore[attr-defined]
-            verdict = _of_the_dead(law, last_words(self.folder, process), crashitem)
-            report.conformance = verdict.to_json()  # type: ignore[attr-defined]
+            process = report.node.gateway.id
+            listed = self.plan["listed"].get(crashitem) if self.plan else None
+            verdict = _of_the_dead(law, listed, last_words(self.folder, process), crashitem)
+            stamp(report, verdict)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -154,13 +154,9 @@ class Controller:
             self.folder.rmdir()
 
 
-def _seed(config: pytest.Config) -> int:
-    from conformance.profiles import DEFAULT, PROFILES, run_seed
-
-    return run_seed(PROFILES[options_of(config)["profile"] or DEFAULT])
-
-
-def _of_the_dead(law: dict[str, Any], words: LastWords, nodeid: str) -> Verdict:
+def _of_the_dead(
+    law: dict[str, Any], listed: dict[str, str] | None, words: LastWords, nodeid: str
+) -> Verdict:
     """The verdict on a law whose process died: what it ran stands in its journal."""
     running = words.nodeid == nodeid
     kind = "timeout" if running and words.timed_out else "crashed"
@@ -170,8 +166,9 @@ def _of_the_dead(law: dict[str, Any], words: LastWords, nodeid: str) -> Verdict:
     counterexample = Counterexample(f"{message}\n{words.stacks}", words.inputs if running else "")
     return Verdict(
         **law,
-        verdict=kind,
-        message=message,
+        verdict="deviates" if listed else kind,
+        message=f"{kind}: {message}",
+        deviation=listed,
         evidence={"examples": words.example if running else 0},
         counterexample=counterexample,
     )

@@ -37,6 +37,7 @@ class Imported(NamedTuple):
 
     @property
     def ours(self) -> bool:
+        """Whether the name comes from this package."""
         return self.module.split(".")[0] in OURS
 
 
@@ -126,12 +127,18 @@ class Script:
         elif (module, name) in REPLACED:
             self.definitions[module, name] = REPLACED[module, name]
         elif (module, name) not in self.definitions:
+            self._check_single(name)
             self.definitions[module, name] = ""  # reserves: definitions may need each other
             self.need_all(module, found)
             del self.definitions[module, name]
             decorators = getattr(found, "decorator_list", [])
             first = decorators[0].lineno if decorators else found.lineno
             self.definitions[module, name] = "\n".join(_lines(module)[first - 1 : found.end_lineno])
+
+    def _check_single(self, name: str) -> None:
+        homes = [home for home, other in self.definitions if other == name]
+        if homes:
+            raise ValueError(f"a script would define {name} twice, from {homes[0]} and elsewhere")
 
     def need_all(self, module: str, code: ast.AST) -> None:
         """Add everything that a piece of a module's code evaluates."""

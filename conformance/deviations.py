@@ -8,7 +8,8 @@
     torch = ">=2.9,<2.14"          # versions of torch; "" for all
     reason = "what is wrong, in one sentence"
     link = "https://github.com/pytorch/pytorch/issues/..."   # "" while there is none
-    counterexample = '''...'''     # optional: a script that fails while the deviation holds
+    counterexample = '''...'''     # optional: a script that fails while the deviation holds;
+                                   # it may use target.device and target.run
 """
 
 from __future__ import annotations
@@ -58,10 +59,14 @@ class Deviation:
             and SpecifierSet(self.torch).contains(Version(torch_version), prereleases=True)
         )
 
-    def counterexample_fails(self) -> bool:
-        """Run the recorded counterexample; tell whether the violation is still there."""
+    def counterexample_fails(self, target: object) -> bool:
+        """Run the recorded counterexample; tell whether the violation is still there.
+
+        It finds the target under the name ``target``. False where none is recorded.
+        """
+        namespace = {"__name__": "__main__", "target": target}
         try:
-            exec(compile(self.counterexample, self.where, "exec"), {"__name__": "__main__"})
+            exec(compile(self.counterexample, self.where, "exec"), namespace)
         except Exception:
             return True
         return False
@@ -90,9 +95,7 @@ def read_deviations(path: Path) -> list[Deviation]:
             f"{path}:1: knows only [[deviation]] tables, not {', '.join(sorted(content))}"
         )
     entries: list[Any] = content.get("deviation", [])
-    return [
-        _entry(table, f"{path}:{line}") for table, line in zip(entries, lines, strict=True)
-    ]
+    return [_entry(table, f"{path}:{line}") for table, line in zip(entries, lines, strict=True)]
 
 
 def _entry(table: dict[str, Any], where: str) -> Deviation:
@@ -114,6 +117,11 @@ def _entry(table: dict[str, Any], where: str) -> Deviation:
             "or '' for all versions"
         ) from error
     return Deviation(where=where, **table)
+
+
+def credit(deviation: Deviation) -> dict[str, str]:
+    """Return what a verdict says of the entry that lists it."""
+    return {"reason": deviation.reason, "link": deviation.link}
 
 
 def covering(

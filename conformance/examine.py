@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import hypothesis
-from hypothesis.errors import Flaky, UnsatisfiedAssumption, Unsatisfiable
+from hypothesis.errors import Flaky, Unsatisfiable, UnsatisfiedAssumption
 from hypothesis.statistics import collector
 
 from conformance.counterexample import stand_alone
-from conformance.deviations import Deviation
+from conformance.deviations import Deviation, credit
 from conformance.evidence import Evidence
 from conformance.law import Law
 from conformance.profiles import hypothesis_settings, law_seed
@@ -60,9 +60,8 @@ class Examination:
         self.target.evidence = Evidence()
         token = current_target.set(self.target)
         try:
-            if self.deviation and self.deviation.counterexample:
-                if self.deviation.counterexample_fails():
-                    return self._verdict("deviates", "its recorded counterexample fails", start)
+            if self.deviation and self.deviation.counterexample_fails(self.target):
+                return self._verdict("deviates", "its recorded counterexample fails", start)
             error = self._search()
         finally:
             current_target.reset(token)
@@ -74,7 +73,7 @@ class Examination:
             if not self.law.strategies:
                 self._example()
             else:
-                with collector.with_value(self._count):  # type: ignore[no-untyped-call]
+                with collector.with_value(self._count):  # type: ignore[arg-type]
                     self._quantified()()
         except Exception as error:
             return error
@@ -145,10 +144,10 @@ class Examination:
             message += " (not on every run of the same inputs)"
         notes = "\n".join(getattr(error, "__notes__", []))
         blob = re.search(r"reproduce_failure\('[^']*', (b'[^']*')\)", notes)
-        script = stand_alone(
-            self.law, self.case, self.target, drawn, inputs, message, self.loaded
+        script = stand_alone(self.law, self.case, self.target, drawn, inputs, message, self.loaded)
+        counterexample = Counterexample(
+            message, inputs, script, blob[1] if blob else "", notes if self.explain else ""
         )
-        counterexample = Counterexample(message, inputs, script, blob[1] if blob else "")
         kind = "deviates" if self.deviation else "violated"
         return self._verdict(kind, message, start, counterexample)
 
@@ -167,7 +166,7 @@ class Examination:
             message=message,
             evidence=self.target.evidence.as_dict(),
             counterexample=counterexample,
-            deviation={"reason": listed.reason, "link": listed.link} if listed else None,
+            deviation=credit(listed) if listed else None,
         )
 
 

@@ -2,7 +2,8 @@
 
 Each process that runs laws owns two files in the run's folder: ``<process>.running`` holds the
 law and the inputs of the current example, ``<process>.stacks`` what the interpreter's fault
-handler says when the process dies or overstays its time. Both outlive the process.
+handler says when the process dies or overstays its time. Both outlive the process. Beside them
+lies the plan: what the processes are about to run, or why they refuse to.
 """
 
 from __future__ import annotations
@@ -15,6 +16,24 @@ from pathlib import Path
 from typing import Any
 
 _LONGEST_STACKS = 6_000
+_PLAN = "plan.json"
+
+
+def leave_plan(folder: Path, plan: dict[str, Any]) -> None:
+    """Write the plan whole or not at all; every process of a run leaves the same one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f"{_PLAN}.{os.getpid()}"
+    draft.write_text(json.dumps(plan))
+    draft.replace(folder / _PLAN)
+
+
+def read_plan(folder: Path) -> dict[str, Any] | None:
+    """Return the plan that a process left, or None if there is none."""
+    try:
+        plan: dict[str, Any] = json.loads((folder / _PLAN).read_text())
+    except FileNotFoundError:
+        return None
+    return plan
 
 
 class Journal:

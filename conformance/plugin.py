@@ -18,6 +18,7 @@ import pytest
 if TYPE_CHECKING:
     from conformance.session import LawSession
 
+_CONTROLLER = "conformance-controller"
 PROFILES = ("smoke", "ci", "thorough", "fuzz")
 OPTIONS = (
     "target", "profile", "max_examples", "law", "chapter", "deviations", "record", "load",
@@ -122,7 +123,12 @@ def is_worker(config: pytest.Config) -> bool:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse what can be refused without torch; give a run of laws a process of its own."""
-    if is_worker(config) or not asks_for_laws(config):
+    option = config.option
+    if is_worker(config):
+        return
+    if not asks_for_laws(config):
+        if getattr(option, "tx", None):  # workers may yet collect laws
+            _register_controller(config)
         return
     for module in config.getoption(_destination("load")) or ():
         if not _exists(module):
@@ -130,15 +136,19 @@ def pytest_configure(config: pytest.Config) -> None:
                 f"--load {module}: no such module; it must be importable from here, "
                 "by its dotted name"
             )
-    from conformance.controller import Controller
-
-    config.pluginmanager.register(Controller(config), "conformance-controller")
-    option = config.option
+    _register_controller(config)
     in_process = option.usepdb or option.collectonly or not hasattr(option, "numprocesses")
     if not in_process and option.numprocesses is None and not option.tx:
         option.numprocesses, option.tx, option.dist = 1, ["popen"], "load"
     if getattr(option, "maxworkerrestart", "") is None:
         option.maxworkerrestart = str(10**9)  # each crash is one law's verdict, never the run's
+
+
+def _register_controller(config: pytest.Config) -> None:
+    if not config.pluginmanager.has_plugin(_CONTROLLER):
+        from conformance.controller import Controller
+
+        config.pluginmanager.register(Controller(config), _CONTROLLER)
 
 
 def _exists(module: str) -> bool:
@@ -211,6 +221,8 @@ _SESSION: pytest.StashKey[LawSession] = pytest.StashKey()
 
 def _law_session(config: pytest.Config) -> LawSession:
     if _SESSION not in config.stash:
+        if not is_worker(config):
+            _register_controller(config)
         from conformance.session import LawSession
 
         config.stash[_SESSION] = LawSession(config)

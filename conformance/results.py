@@ -14,7 +14,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
 
 SCHEMA = 1
 
@@ -36,13 +39,15 @@ class Counterexample:
     """What refutes a law: the message, the inputs, and a script that needs no suite.
 
     ``inputs`` is Python text, one assignment a line. ``script`` fails in the same way with
-    torch and NumPy alone. ``blob`` is Hypothesis's, for its ``@reproduce_failure``.
+    torch and NumPy alone. ``blob`` is Hypothesis's, for its ``@reproduce_failure``, and
+    ``explanation`` what its explain phase found, if it was asked for.
     """
 
     message: str
     inputs: str = ""
     script: str = ""
     blob: str = ""
+    explanation: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,19 @@ def _processor() -> str:
         return platform.processor()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
+
+
+def stamp(report: pytest.TestReport, verdict: Verdict) -> None:
+    """Make ``report`` say what ``verdict`` says: failed, skipped or passed, and why."""
+    report.conformance = verdict.to_json()  # type: ignore[attr-defined]
+    if verdict.fails:
+        report.outcome = "failed"
+        report.longrepr = f"{verdict.law} [{verdict.target}] {verdict.verdict}: {verdict.message}"
+    elif verdict.verdict == "holds":
+        report.outcome = "passed"
+    else:
+        report.outcome = "skipped"
+        report.longrepr = ("", 0, f"{verdict.verdict}: {verdict.message}")
 
 
 class Record:

@@ -39,9 +39,7 @@ def check_selection(
             raise SelectionError(f"--chapter {chapter}: no such chapter; {nearest(chapter, names)}")
 
 
-def selected(
-    law_id: str, chapter: str, patterns: Sequence[str], chapters: Sequence[str]
-) -> bool:
+def selected(law_id: str, chapter: str, patterns: Sequence[str], chapters: Sequence[str]) -> bool:
     """Whether the options choose this law; with none given, every law is chosen."""
     by_id = not patterns or any(matches(law_id, pattern) for pattern in patterns)
     return by_id and (not chapters or chapter in chapters)

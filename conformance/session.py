@@ -7,8 +7,6 @@ where the controller reads it before any law is scheduled.
 
 from __future__ import annotations
 
-import json
-import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,15 +15,13 @@ import pytest
 
 from conformance import deviations as known
 from conformance.examine import Examination, identity
-from conformance.journal import Journal
+from conformance.journal import Journal, leave_plan
 from conformance.law import Law, law_of, shipped_laws
 from conformance.plugin import is_worker, options_of
-from conformance.profiles import DEFAULT, PROFILES, run_seed
-from conformance.results import Verdict, describe_run
+from conformance.profiles import DEFAULT, PROFILES, new_seed
+from conformance.results import Verdict, describe_run, stamp
 from conformance.selection import SelectionError, check_selection, selected
 from conformance.target import Target, TargetError, open_target, parse_target
-
-PLAN = "plan.json"
 
 
 class LawSession:
@@ -63,7 +59,7 @@ class LawSession:
         except (TargetError, SelectionError, known.DeviationsError) as error:
             if not is_worker(self.config):
                 raise pytest.UsageError(str(error)) from error
-            self._leave(PLAN, {"refusal": str(error)})
+            leave_plan(self._folder(), {"refusal": str(error)})
             return []
 
     def _prepare(self, items: list[pytest.Item]) -> list[pytest.Item]:
@@ -80,7 +76,9 @@ class LawSession:
         ids = [(law_id, law.chapter) for law in laws.values() for law_id in law.ids()]
         patterns, chapters = self.options["law"] or (), self.options["chapter"] or ()
         check_selection(patterns, chapters, ids)
-        given = [d for path in self.options["deviations"] or () for d in known.read_deviations(path)]
+        given = [
+            d for path in self.options["deviations"] or () for d in known.read_deviations(path)
+        ]
         known.check_matches(given, [law_id for law_id, _ in ids])
         self._deviations = [*given, *known.read_deviations(known.SHIPPED)]
         kept = [
@@ -101,7 +99,7 @@ class LawSession:
     def _begin(self, items: list[pytest.Item]) -> None:
         worker = getattr(self.config, "workerinput", {})
         forced = self.config.getoption("--hypothesis-seed", default=None)
-        drawn = worker.get("conformance_seed", run_seed(self.profile))
+        drawn = 0 if self.profile.derandomized else worker.get("conformance_seed", new_seed())
         self.seed = int(forced) if forced is not None else drawn
         plan = {
             "run": describe_run(
@@ -112,9 +110,14 @@ class LawSession:
                 devices=[_device_name(t) for t in self._targets.values()],
             ),
             "laws": {item.nodeid: self._identity(item) for item in items},
+            "listed": {
+                item.nodeid: known.credit(listed)
+                for item in items
+                if (listed := self._listed(item))
+            },
         }
         if worker:
-            self._leave(PLAN, plan)
+            leave_plan(self._folder(), plan)
             self.journal = Journal(self._folder(), worker["workerid"])
         else:
             self.config.hook.pytest_conformance_plan(plan=plan)
@@ -122,20 +125,11 @@ class LawSession:
     def _folder(self) -> Path:
         return Path(self.config.workerinput["conformance_folder"])  # type: ignore[attr-defined]
 
-    def _leave(self, name: str, content: dict[str, Any]) -> None:
-        folder = self._folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f"{name}.{os.getpid()}"
-        draft.write_text(json.dumps(content))
-        draft.replace(folder / name)
-
     # -- law by law -------------------------------------------------------------------------
 
     def examine(self, item: pytest.Function) -> None:
         """Run a law and keep its verdict until its report is made."""
         law, case, target = _required_law(item), _case(item), self._targets[_target(item)]
-        law_id = identity(law, case, target.name)["law"]
-        listed = known.covering(self._deviations, law_id, target.name, _torch_version())
         journal = self.journal
         if journal is not None:
             journal.begin(item.nodeid, self.timeout)
@@ -145,9 +139,16 @@ class LawSession:
                 journal.example(item.nodeid, number, inputs)
 
         examination = Examination(
-            law, case, target, self.examples, self.seed, bool(self.options["explain"]), listed,
-            self.options["load"] or (), notify,
-        )  # fmt: skip
+            law,
+            case,
+            target,
+            self.examples,
+            self.seed,
+            explain=bool(self.options["explain"]),
+            deviation=self._listed(item),
+            loaded=self.options["load"] or (),
+            notify=notify,
+        )
         self._verdicts[item.nodeid] = examination.verdict()
         if journal is not None:
             journal.end()
@@ -164,21 +165,12 @@ class LawSession:
             self.journal.close()
             self.journal = None
 
+    def _listed(self, item: pytest.Item) -> known.Deviation | None:
+        found = self._identity(item)
+        return known.covering(self._deviations, found["law"], found["target"], _torch_version())
+
     def _identity(self, item: pytest.Item) -> dict[str, Any]:
         return identity(_required_law(item), _case(item), self._targets[_target(item)].name)
-
-
-def stamp(report: pytest.TestReport, verdict: Verdict) -> None:
-    """Make ``report`` say what ``verdict`` says: failed, skipped or passed, and why."""
-    report.conformance = verdict.to_json()  # type: ignore[attr-defined]
-    if verdict.fails:
-        report.outcome = "failed"
-        report.longrepr = f"{verdict.law} [{verdict.target}] {verdict.verdict}: {verdict.message}"
-    elif verdict.verdict == "holds":
-        report.outcome = "passed"
-    else:
-        report.outcome = "skipped"
-        report.longrepr = ("", 0, f"{verdict.verdict}: {verdict.message}")
 
 
 def _required_law(item: pytest.Item) -> Law:

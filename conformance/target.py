@@ -90,7 +90,7 @@ def parse_target(text: str) -> tuple[str, str]:
     if not device:
         raise TargetError(f"--target {text!r}: names no device; write DEVICE[/MODE], such as cpu")
     if mode not in MODES:
-        near = difflib.get_close_matches(mode, MODES, n=1)
+        near = difflib.get_close_matches(mode, MODES, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}?" if near else f"modes are {', '.join(MODES)}"
         raise TargetError(f"--target {text}: no mode {mode!r}; {hint}")
     return device, mode

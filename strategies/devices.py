@@ -17,7 +17,8 @@ class HasDevice(Protocol):
     """Whatever the context variable may hold: something that names a device."""
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """The device on which tensors are placed."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Place:
 
 
 current_target: ContextVar[HasDevice] = ContextVar(
-    "current_target", default=Place(torch.device("cpu"))
+    "current_target",
+    default=Place(torch.device("cpu")),  # noqa: B039 (frozen)
 )
 
 

@@ -24,6 +24,7 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
+from strategies.bounds import Bound, linear, product, smooth
 from strategies.shapes import Shape
 from strategies.values import Array, raw_bytes, value_table
 
@@ -61,6 +62,7 @@ class Function:
     rounding: float
 
     def __call__(self, *leaves: torch.Tensor) -> torch.Tensor:
+        """Evaluate the function under torch."""
         result: torch.Tensor = self.under(torch)(*leaves)
         return result
 
@@ -73,22 +75,6 @@ class Function:
         return [torch.tensor(p, device=device, requires_grad=True) for p in self.points]
 
 
-class Bound(NamedTuple):
-    """What is known of a value's entries before it is computed.
-
-    ``size`` bounds their magnitude, ``slope`` that of first derivatives by any leaf entry,
-    ``curve`` that of second ones; ``value_error`` and ``slope_error`` bound what rounding does
-    to value and slope, in units of epsilon; ``fraction`` counts binary places, None if rounded.
-    """
-
-    size: float
-    slope: float
-    curve: float
-    value_error: float
-    slope_error: float
-    fraction: int | None
-
-
 class Value(NamedTuple):
     """One line's result: name, text, the names it uses, shape, bound, the leaves under it."""
 
@@ -98,61 +84,6 @@ class Value(NamedTuple):
     shape: Shape
     bound: Bound
     depends: frozenset[int]
-
-
-def _linear(operands: tuple[Bound, ...], terms: int, rounds: bool) -> Bound:
-    """Bound a sum of ``terms`` entries, each taken from one of ``operands``."""
-    size = terms * max(b.size for b in operands)
-    slope = terms * max(b.slope for b in operands)
-    fractions = [b.fraction for b in operands]
-    exact = not rounds and None not in fractions
-    return Bound(
-        size,
-        slope,
-        terms * max(b.curve for b in operands),
-        terms * max(b.value_error for b in operands) + terms * size,
-        terms * max(b.slope_error for b in operands) + terms * slope,
-        max(f for f in fractions if f is not None) if exact else None,
-    )
-
-
-def _product(a: Bound, b: Bound, terms: int = 1) -> Bound:
-    """Bound a sum of ``terms`` products of an entry of ``a`` and an entry of ``b``."""
-    size = terms * a.size * b.size
-    slope = terms * (a.size * b.slope + a.slope * b.size)
-    exact = a.fraction is not None and b.fraction is not None
-    return Bound(
-        size,
-        slope,
-        terms * (a.size * b.curve + 2 * a.slope * b.slope + a.curve * b.size),
-        terms * (a.size * b.value_error + a.value_error * b.size + terms * a.size * b.size),
-        terms
-        * (
-            a.size * b.slope_error
-            + a.slope_error * b.size
-            + a.slope * b.value_error
-            + a.value_error * b.slope
-        )
-        + terms * slope,
-        (a.fraction or 0) + (b.fraction or 0) if exact else None,
-    )
-
-
-def _smooth(b: Bound, size: float, first: float, second: float) -> Bound:
-    """Bound ``g(v)`` with \\|g\\| <= size, \\|g'\\| <= first, \\|g''\\| <= second on v's range.
-
-    A library's elementary function may be off by a few ulp in value and in derivative: four
-    are allowed for.
-    """
-    slope = first * b.slope
-    return Bound(
-        size,
-        slope,
-        second * b.slope**2 + first * b.curve,
-        first * b.value_error + 4 * size,
-        first * b.slope_error + second * b.slope * b.value_error + 4 * slope,
-        None,
-    )
 
 
 class Operation(NamedTuple):
@@ -170,9 +101,7 @@ def _always(*_: Value) -> bool:
 
 
 def _broadcasts(a: Value, b: Value) -> bool:
-    return all(
-        m == n or 1 in (m, n) for m, n in zip(a.shape[::-1], b.shape[::-1], strict=False)
-    )
+    return all(m == n or 1 in (m, n) for m, n in zip(a.shape[::-1], b.shape[::-1], strict=False))
 
 
 def _broadcast(a: Value, b: Value) -> Shape:
@@ -198,31 +127,31 @@ def _keep(a: Value) -> Bound:
 _POLYNOMIAL: tuple[Operation, ...] = (
     Operation(
         "{a} + {b}", 2, _broadcasts, _broadcast,
-        lambda a, b: _linear((a.bound, b.bound), 2, rounds=False),
+        lambda a, b: linear((a.bound, b.bound), 2, rounds=False),
     ),
-    Operation("{a} * {b}", 2, _broadcasts, _broadcast, lambda a, b: _product(a.bound, b.bound)),
+    Operation("{a} * {b}", 2, _broadcasts, _broadcast, lambda a, b: product(a.bound, b.bound)),
     Operation(
         "{a} - {b}", 2, _broadcasts, _broadcast,
-        lambda a, b: _linear((a.bound, b.bound), 2, rounds=False),
+        lambda a, b: linear((a.bound, b.bound), 2, rounds=False),
     ),
     Operation("-{a}", 1, _always, _same, _keep),
-    Operation("{a} * {a}", 1, _always, _same, lambda a: _product(a.bound, a.bound)),
+    Operation("{a} * {a}", 1, _always, _same, lambda a: product(a.bound, a.bound)),
     Operation(
         "{a} * 0.5 + 0.25", 1, _always, _same,
-        lambda a: _linear((_product(a.bound, Bound(0.5, 0, 0, 0, 0, 1)),
+        lambda a: linear((product(a.bound, Bound(0.5, 0, 0, 0, 0, 1)),
                            Bound(0.25, 0, 0, 0, 0, 2)), 2, rounds=False),
     ),
     Operation(
         "{a}.sum()", 1, _always, lambda a: (),
-        lambda a: _linear((a.bound,), prod(a.shape), rounds=False),
+        lambda a: linear((a.bound,), prod(a.shape), rounds=False),
     ),
     Operation(
         "{a}.sum(-1)", 1, _has_dim, lambda a: a.shape[:-1],
-        lambda a: _linear((a.bound,), a.shape[-1], rounds=False),
+        lambda a: linear((a.bound,), a.shape[-1], rounds=False),
     ),
     Operation(
         "{a} @ {b}", 2, _multiplies, lambda a, b: (a.shape[0], *b.shape[1:]),
-        lambda a, b: _product(a.bound, b.bound, a.shape[1]),
+        lambda a, b: product(a.bound, b.bound, a.shape[1]),
     ),
     Operation("{a}.reshape(-1)", 1, _always, lambda a: (prod(a.shape),), _keep),
     Operation("xp.swapaxes({a}, 0, -1)", 1, _has_dim, lambda a: (
@@ -238,42 +167,42 @@ _POLYNOMIAL: tuple[Operation, ...] = (
         "xp.stack(({a}, {a} + {b}))", 2,
         lambda a, b: _broadcasts(a, b) and _broadcast(a, b) == a.shape and len(a.shape) < 3,
         lambda a, b: (2, *a.shape),
-        lambda a, b: _linear((a.bound, b.bound), 2, rounds=False),
+        lambda a, b: linear((a.bound, b.bound), 2, rounds=False),
     ),
 )  # fmt: skip
 
 _DOUBLE = Operation(
-    "{a} * 2.0", 1, _always, _same, lambda a: _product(a.bound, Bound(2, 0, 0, 0, 0, 0))
+    "{a} * 2.0", 1, _always, _same, lambda a: product(a.bound, Bound(2, 0, 0, 0, 0, 0))
 )
 _SUM = next(o for o in _POLYNOMIAL if o.text == "{a}.sum()")
 
 _SMOOTH: tuple[Operation, ...] = (
-    Operation("xp.sin({a})", 1, _always, _same, lambda a: _smooth(a.bound, 1, 1, 1)),
-    Operation("xp.cos({a})", 1, _always, _same, lambda a: _smooth(a.bound, 1, 1, 1)),
-    Operation("xp.tanh({a})", 1, _always, _same, lambda a: _smooth(a.bound, 1, 1, 0.77)),
+    Operation("xp.sin({a})", 1, _always, _same, lambda a: smooth(a.bound, 1, 1, 1)),
+    Operation("xp.cos({a})", 1, _always, _same, lambda a: smooth(a.bound, 1, 1, 1)),
+    Operation("xp.tanh({a})", 1, _always, _same, lambda a: smooth(a.bound, 1, 1, 0.77)),
     Operation(
         "xp.exp({a})", 1, lambda a: a.bound.size <= 4, _same,
-        lambda a: _smooth(a.bound, *[float(np.exp(a.bound.size))] * 3),
+        lambda a: smooth(a.bound, *[float(np.exp(a.bound.size))] * 3),
     ),
     Operation(
         "xp.sqrt({a} * {a} + 1)", 1, _always, _same,
-        lambda a: _smooth(a.bound, a.bound.size + 1, 1, 1),
+        lambda a: smooth(a.bound, a.bound.size + 1, 1, 1),
     ),
     Operation(
         "xp.log({a} * {a} + 1)", 1, _always, _same,
-        lambda a: _smooth(a.bound, 2 * float(np.log1p(a.bound.size)), 1, 2),
+        lambda a: smooth(a.bound, 2 * float(np.log1p(a.bound.size)), 1, 2),
     ),
     Operation(
         "{a} / ({b} * {b} + 1)", 2, _broadcasts, _broadcast,
-        lambda a, b: _product(a.bound, _smooth(b.bound, 1, 0.65, 2)),
+        lambda a, b: product(a.bound, smooth(b.bound, 1, 0.65, 2)),
     ),
     Operation(
         "1 / (xp.exp(-{a}) + 1)", 1, lambda a: a.bound.size <= 16, _same,
-        lambda a: _smooth(a.bound, 1, 0.25, 0.1),
+        lambda a: smooth(a.bound, 1, 0.25, 0.1),
     ),
     Operation(
         "{a}.mean()", 1, _always, lambda a: (),
-        lambda a: _linear((a.bound,), 1, rounds=True),
+        lambda a: linear((a.bound,), 1, rounds=True),
     ),
 )  # fmt: skip
 
@@ -298,11 +227,9 @@ def _step(values: list[Value], operations: tuple[Operation, ...], picks: bytes) 
     operation = operations[chosen - 1]
     # Later values first: programs that build on what they computed, and shrink to chains.
     newest = values[::-1]
-    if operation.arity == 1:
-        candidates = [(a,) for a in newest if operation.legal(a)]
-    else:
-        first = newest[_leaning(picks[1]) % len(newest)]
-        candidates = [(first, b) for b in newest if operation.legal(first, b)]
+    first = newest[_leaning(picks[1]) % len(newest)]
+    pairs = [(a,) for a in newest] if operation.arity == 1 else [(first, b) for b in newest]
+    candidates = [operands for operands in pairs if operation.legal(*operands)]
     if not candidates:
         return None
     operands = candidates[_leaning(picks[2]) % len(candidates)]
@@ -337,9 +264,7 @@ def _assemble(
 ) -> Function:
     size = max((float(np.abs(p).max()) for p in points), default=1.0)
     bound = Bound(max(size, 1.0), 1.0, 0.0, 0.0, 0.0, 3)
-    leaves = [
-        Value(f"x{i}", "", (), p.shape, bound, frozenset({i})) for i, p in enumerate(points)
-    ]
+    leaves = [Value(f"x{i}", "", (), p.shape, bound, frozenset({i})) for i, p in enumerate(points)]
     values = list(leaves)
     for start in range(0, len(program), _BYTES_PER_STEP):
         step = _step(values, operations, program[start : start + _BYTES_PER_STEP])

@@ -28,7 +28,7 @@ class ScatterArguments(NamedTuple):
 
     destination: torch.Tensor
     dim: int
-    index: torch.Tensor
+    positions: torch.Tensor
     source: torch.Tensor
 
 
@@ -37,7 +37,7 @@ class GatherArguments(NamedTuple):
 
     source: torch.Tensor
     dim: int
-    index: torch.Tensor
+    positions: torch.Tensor
 
 
 class BadIndex(NamedTuple):
@@ -204,4 +204,3 @@ def illegal_scatter_indices(*, dtype: str = "numeric") -> st.SearchStrategy[BadI
     if dtype not in ("numeric", "real", "floating", "integral", "differentiable", "any"):
         raise InvalidArgument(f"illegal_scatter_indices(dtype={dtype!r}): not a family of dtypes")
     return _illegal_scatter_indices(dtype)
-

@@ -16,7 +16,13 @@ from hypothesis.errors import InvalidArgument
 Shape = tuple[int, ...]
 
 MAX_RANK = 4
-_SIDES_BY_RANK: tuple[tuple[int, ...], ...] = ((), (1, 2, 3, 5, 8), (1, 2, 3, 5), (1, 2, 3), (1, 2, 3))
+_SIDES_BY_RANK: tuple[tuple[int, ...], ...] = (
+    (),
+    (1, 2, 3, 5, 8),
+    (1, 2, 3, 5),
+    (1, 2, 3),
+    (1, 2, 3),
+)
 _ROWS = 24  # every rank fills as many rows of the table, so that each is drawn equally often
 _EMPTY_ROWS = 3
 
@@ -70,9 +76,7 @@ def shapes(
             f"0 <= min_rank <= max_rank <= {MAX_RANK}"
         )
     if min_side not in (0, 1):
-        raise InvalidArgument(
-            f"shapes(min_side={min_side}): use 0 (zero-sized sides) or 1 (none)"
-        )
+        raise InvalidArgument(f"shapes(min_side={min_side}): use 0 (zero-sized sides) or 1 (none)")
     if max_elements < 1:
         raise InvalidArgument(f"shapes(max_elements={max_elements}): must be at least 1")
     return _choice(min_rank, max_rank, min_side, max_elements)

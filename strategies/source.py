@@ -79,7 +79,9 @@ def _named(value: object) -> str:
         module = getattr(value, "__module__", "") or ""
         if name and module.split(".")[0] == "torch":
             return f"{module}.{name}"
-    raise TypeError(f"no source text for {type(value).__module__}.{type(value).__name__}: {value!r}")
+    raise TypeError(
+        f"no source text for {type(value).__module__}.{type(value).__name__}: {value!r}"
+    )
 
 
 def _nested(values: Any) -> str:
@@ -106,7 +108,11 @@ def _has_plain_text(flat: torch.Tensor) -> bool:
 
 def _literal(values: torch.Tensor) -> str:
     """A host tensor with contiguous values, as a literal."""
-    dtype = "" if values.dtype in (torch.float32, torch.int64, torch.bool) else f", dtype={values.dtype}"
+    dtype = (
+        ""
+        if values.dtype in (torch.float32, torch.int64, torch.bool)
+        else f", dtype={values.dtype}"
+    )
     if values.numel() == 0:
         return f"torch.zeros({tuple(values.shape)}, dtype={values.dtype})"
     if _has_plain_text(values.reshape(-1)):
@@ -135,7 +141,8 @@ def _tensor(tensor: torch.Tensor) -> str:
     )
     place = "" if values.device.type == "cpu" else f".to({str(values.device)!r})"
     if values.is_meta:
-        text = f"torch.empty_strided({tuple(values.shape)}, {values.stride()}, dtype={values.dtype}, device='meta')"
+        geometry = f"{tuple(values.shape)}, {values.stride()}"
+        text = f"torch.empty_strided({geometry}, dtype={values.dtype}, device='meta')"
     elif whole:
         text = _literal(values.cpu()) + place
     else:

@@ -99,9 +99,7 @@ def tensors(
             f"tensors(dtype={dtype!r}, requires_grad=True): only floating and complex tensors "
             "can require grad; use dtype='differentiable' or 'floating'"
         )
-    return _tensors(
-        _as_dtypes(dtype), _as_shapes(shape), values, tuple(layouts), requires_grad
-    )
+    return _tensors(_as_dtypes(dtype), _as_shapes(shape), values, tuple(layouts), requires_grad)
 
 
 def _as_dtypes(
@@ -163,4 +161,3 @@ def layout_of(tensor: torch.Tensor) -> str:
     if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
         return "channels-last"
     return "transposed"
-

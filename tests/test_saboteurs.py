@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from conformance.law import shipped_laws
@@ -20,14 +22,17 @@ def _claim(message: str) -> str:
 def test_saboteur_is_caught(saboteur: Saboteur) -> None:
     """Each named law is violated, says the symptom, and gives a script that says the same."""
     for trial in try_saboteur(saboteur):
-        assert trial.caught(saboteur), f"{trial.verdict.law}: {trial.verdict.verdict}, {trial.verdict.message}"
+        assert trial.caught(saboteur), (
+            f"{trial.verdict.law}: {trial.verdict.verdict}, {trial.verdict.message}"
+        )
         assert trial.verdict.counterexample is not None
         # What a script got may differ where the fault is one of random numbers.
         assert _claim(trial.script_raised) == _claim(trial.verdict.counterexample.message)
         script = trial.verdict.counterexample.script
-        assert "import conformance" not in script and "import strategies" not in script
+        assert "import conformance" not in script
+        assert "import strategies" not in script
         if not trial.verdict.law.startswith(DEVIATE_ON_STOCK):
-            assert in_fork(lambda s=script: run_script(s)) == ""
+            assert in_fork(partial(run_script, script)) == ""
 
 
 def test_every_law_has_a_saboteur() -> None:

@@ -79,7 +79,7 @@ def test_arange(target, start, end, step, dtype):
 @law("creation.arange-dtype", docs="torch.arange")
 @given(end=dyadics())
 def test_arange_dtype(target, end):
-    """arange without dtype gives int64 if all its arguments are integers, else the default dtype."""
+    """arange without dtype gives int64 if all arguments are integers, else the default dtype."""
     whole = abs(int(end * 8))
     result = target.run("torch.arange", whole, device=target.device)
     compare.equal(result, creation.arange(0, whole, 1), dtype=torch.int64)

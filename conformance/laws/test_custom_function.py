@@ -62,7 +62,7 @@ def test_backward_decides(target, leaf):
 @law("custom-function.saved-tensors", docs="torch.autograd.function.FunctionCtx.save_for_backward")
 @given(a=tensors(dtype=torch.float64, shape=(2, 3)), b=tensors(dtype=torch.float64, shape=(2, 3)))
 def test_saved_tensors(target, a, b):
-    """saved_tensors gives backward the tensors that forward saved; None goes to what is no tensor."""
+    """saved_tensors gives backward the tensors that forward saved; a non-tensor gets None."""
     a, b = a.detach().requires_grad_(), b.detach().requires_grad_()
     target.run(Product.apply, a, b, 2.0).sum().backward()
     compare.equal(a.grad, 2 * compare.to_numpy(b), dtype=torch.float64, what="grad of a")

@@ -16,7 +16,11 @@ METHODS = {
 }
 
 
-@law("in-place.leaf-raises", docs="notes/autograd.html#in-place-operations-with-autograd", over=METHODS)
+@law(
+    "in-place.leaf-raises",
+    docs="notes/autograd.html#in-place-operations-with-autograd",
+    over=METHODS,
+)
 @given(leaf=tensors(dtype="floating", layouts=WRITABLE, requires_grad=True))
 def test_leaf_raises(target, case, leaf):
     """An in-place operation on a leaf that requires grad raises and leaves the tensor unchanged.
@@ -33,10 +37,12 @@ def test_leaf_raises(target, case, leaf):
     compare.fact((leaf.is_leaf, leaf.requires_grad), (True, True), "is_leaf and requires_grad")
 
 
-@law("in-place.version-counter", docs="notes/autograd.html#in-place-correctness-checks", over=METHODS)
+@law(
+    "in-place.version-counter", docs="notes/autograd.html#in-place-correctness-checks", over=METHODS
+)
 @given(tensor=tensors(dtype="floating", layouts=WRITABLE))
 def test_version_counter(target, case, tensor):
-    """Every in-place operation increments the version counter, which views share with their base."""
+    """Every in-place operation increments the version counter, which views share with the base."""
     method, arguments = case
     view = tensor.view(tensor.shape)
     before = tensor._version

@@ -50,4 +50,6 @@ def test_retained_repeats(target, f, times):
     gradients = derivatives.gradient(lambda *x: f_numpy(*x) * f_numpy(*x), f.points)
     for leaf, expected, reached in zip(leaves, gradients, f.reaches, strict=True):
         if reached:
-            compare.close(leaf.grad, (times + 1) * expected, bound=0.0, dtype=leaf.dtype, what="grad")
+            compare.close(
+                leaf.grad, (times + 1) * expected, bound=0.0, dtype=leaf.dtype, what="grad"
+            )

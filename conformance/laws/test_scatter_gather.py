@@ -1,7 +1,5 @@
 """Scatter and gather: reading and writing through an index along one dimension."""
 
-import torch
-
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference import indexing
@@ -31,7 +29,7 @@ def destination_kind(arguments):
 
 
 def index_kind(arguments):
-    return tuple(arguments.index.shape), arguments.source.dtype
+    return tuple(arguments.positions.shape), arguments.source.dtype
 
 
 @law("scatter.values", docs="torch.Tensor.scatter_", over=SCATTER)
@@ -62,7 +60,7 @@ def test_scatter_scalar(target, case, arguments, value):
 @law("scatter_add.values", docs="torch.Tensor.scatter_add_", over=SCATTER_ADD)
 @given(arguments=scatter_arguments(dtype="numeric"))
 def test_scatter_add(target, case, arguments):
-    """scatter_add adds src[i, j, k] to self at the index's position along dim, duplicates summed."""
+    """scatter_add adds src[i, j, k] to self where the index says along dim, duplicates summed."""
     destination, dim, index, source = arguments
     before, positions = compare.to_numpy(destination), compare.to_numpy(index)
     expected = indexing.scatter_add(before, dim, positions, compare.to_numpy(source))
@@ -128,7 +126,7 @@ def test_gather_index_out_of_range(target, case, bad):
 @law("gather.gradient", docs="torch.gather", over=GATHER)
 @given(problem=with_cotangent(gather_arguments(dtype="floating", values="dyadic"), index_kind))
 def test_gather_gradient(target, case, problem):
-    """The gradient of gather adds each cotangent to the element that was read, duplicates summed."""
+    """gather's gradient adds each cotangent to the element that was read, duplicates summed."""
     (source, dim, index), cotangent = problem
     leaf = source.detach().requires_grad_()
     target.run(case, leaf, dim, index).backward(cotangent)

@@ -31,9 +31,7 @@ def jacobian(function: Callable[..., Any], points: Sequence[Array]) -> list[Arra
     return rows
 
 
-def vjp(
-    function: Callable[..., Any], points: Sequence[Array], cotangent: Array
-) -> list[Array]:
+def vjp(function: Callable[..., Any], points: Sequence[Array], cotangent: Array) -> list[Array]:
     """Return, for each argument, the vector-Jacobian product ``J^T cotangent``."""
     axes = cotangent.ndim
     return [np.tensordot(cotangent, j, axes=axes) for j in jacobian(function, points)]
@@ -61,9 +59,11 @@ class HyperDual:
         return self._each(lambda part: part[index])
 
     def reshape(self, *shape: int) -> HyperDual:
+        """Reshape each part."""
         return self._each(lambda part: part.reshape(*shape))
 
     def sum(self, *axes: int) -> HyperDual:
+        """Sum each part."""
         return self._each(lambda part: part.sum(*axes))
 
     def __neg__(self) -> HyperDual:
@@ -93,9 +93,7 @@ class HyperDual:
     def __array_function__(
         self, function: Any, types: Any, arguments: Any, keywords: Any
     ) -> HyperDual:
-        return HyperDual(
-            *(function(*_part(arguments, number), **keywords) for number in range(4))
-        )
+        return HyperDual(*(function(*_part(arguments, number), **keywords) for number in range(4)))
 
 
 def _hyper_dual(number: Any) -> HyperDual:

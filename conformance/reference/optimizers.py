@@ -67,9 +67,7 @@ def sgd(
                 if buffer is None:
                     buffer = update
                 else:
-                    buffer = _combine(
-                        unit, (momentum, buffer), (1 - options["dampening"], update)
-                    )
+                    buffer = _combine(unit, (momentum, buffer), (1 - options["dampening"], update))
                 if options["nesterov"]:
                     update = _combine(unit, (1.0, update), (momentum, buffer))
                 else:

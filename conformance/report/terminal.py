@@ -148,6 +148,8 @@ class Terminal:
             reporter.write_line("  for")
             reporter.write_line(textwrap.indent(inputs, "    "))
         reporter.write_line(textwrap.indent(verdict.message, "  "), red=True)
+        if counterexample is not None and counterexample.explanation:
+            reporter.write_line(textwrap.indent(counterexample.explanation, "  "))
         reporter.write_line(f"  {verdict.documentation}")
         if counterexample is not None and counterexample.script:
             hint = f"conformance script {record} {verdict.law}" if record else "add --record FILE"

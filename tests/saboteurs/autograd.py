@@ -32,7 +32,7 @@ def _overwrites(original: Any) -> Any:
     return backward
 
 
-_GRAD = torch._C.TensorBase.grad
+_GRAD: Any = torch._C.TensorBase.grad
 
 
 def _grad_property(read: Any, write: Any) -> Patch:
@@ -167,9 +167,7 @@ def _sums_gradient_to_shape(original: Any) -> Any:
 
 
 def _ignores_inputs(original: Any) -> Any:
-    return lambda self, gradient=None, inputs=None, **keywords: original(
-        self, gradient, **keywords
-    )
+    return lambda self, gradient=None, inputs=None, **keywords: original(self, gradient, **keywords)
 
 
 def _clears_gradient_argument(original: Any) -> Any:

@@ -46,8 +46,10 @@ def _with_end(original: Any) -> Any:
 
 def _without_end(original: Any) -> Any:
     def linspace(start: Any, end: Any, steps: int, **keywords: Any) -> torch.Tensor:
-        return original(start, end, steps + 1, **keywords)[:-1] if steps > 1 else original(
-            start, end, steps, **keywords
+        return (
+            original(start, end, steps + 1, **keywords)[:-1]
+            if steps > 1
+            else original(start, end, steps, **keywords)
         )
 
     return linspace

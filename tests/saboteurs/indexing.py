@@ -36,8 +36,10 @@ def _truncates_value(original: Any) -> Any:
 def _last_write_wins(original: Any) -> Any:
     def scatter_add(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
         added = torch.gather(self, dim, index) + src[tuple(slice(s) for s in index.shape)]
-        return torch.scatter(self, dim, index, added) if index.dim() else original(
-            self, dim, index, src
+        return (
+            torch.scatter(self, dim, index, added)
+            if index.dim()
+            else original(self, dim, index, src)
         )
 
     return scatter_add

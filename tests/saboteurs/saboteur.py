@@ -59,7 +59,9 @@ def run_script(script: str) -> str:
     try:
         exec(compile(script, "counterexample.py", "exec"), {"__name__": "__main__"})
     except Exception as error:
-        return str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+        return (
+            str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+        )
     return ""
 
 

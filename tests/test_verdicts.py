@@ -1,0 +1,250 @@
+"""Every verdict, brought about on purpose in a run as users start it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.runs import Run, RunLaws
+
+PROCESSES = pytest.mark.parametrize("processes", [None, "2"], ids=["without -n", "-n 2"])
+
+HOLDS = '''
+@law("test.holds", docs="torch.add")
+@given(x=tensors(dtype="integral"))
+def test_holds(target, x):
+    """A sum with zero is the same."""
+    compare.equal(x + 0, compare.to_numpy(x), dtype=x.dtype)
+'''
+
+VIOLATED = '''
+@law("test.violated", docs="torch.add")
+@given(x=tensors(dtype=torch.int64))
+def test_violated(target, x):
+    """A sum with one is the same."""
+    compare.equal(x + 1, compare.to_numpy(x), dtype=x.dtype)
+'''
+
+VACUOUS = '''
+@law("test.vacuous", docs="torch.add")
+@given(x=tensors())
+def test_vacuous(target, x):
+    """A sum with zero is computed."""
+    x + 0
+
+@law("test.vacuous-empty", docs="torch.add")
+@given(x=tensors(shape=(0,)))
+def test_vacuous_empty(target, x):
+    """A sum of nothing is nothing."""
+    compare.equal(x.clone(), compare.to_numpy(x), dtype=x.dtype)
+
+@law("test.vacuous-rejected", docs="torch.add")
+@given(x=st.integers().filter(lambda x: False))
+def test_vacuous_rejected(target, x):
+    """No example fits."""
+    compare.fact(x, x, "x")
+'''
+
+UNSUPPORTED = '''
+@law("test.unsupported", docs="torch.add")
+def test_unsupported(target):
+    """An operation without a kernel is unsupported."""
+    library = torch.library.Library("conformance_test", "FRAGMENT")
+    if not hasattr(torch.ops.conformance_test, "absent"):
+        library.define("absent(Tensor x) -> Tensor")
+    result = torch.ops.conformance_test.absent(torch.zeros(2))
+    compare.equal(result, np.zeros(2), dtype=torch.float32)
+
+@law("test.unsupported-in-part", docs="torch.linalg.cholesky")
+@given(dtype=st.sampled_from([torch.float32, torch.float16]))
+def test_in_part(target, dtype):
+    """The determinant of a one by one matrix is its entry."""
+    compare.equal(torch.linalg.det(torch.ones(1, 1, dtype=dtype)), np.ones(()), dtype=dtype)
+'''
+
+CRASHED = '''
+@law("test.crashed", docs="torch.add")
+@given(number=st.integers(0, 10**6))
+def test_crashed(target, number):
+    """A number is no address."""
+    compare.fact(number, number, "number")
+    if number > 1000:
+        ctypes.string_at(number % 8)
+
+@law("test.aborted", docs="torch.add")
+@given(number=st.integers(0, 10))
+def test_aborted(target, number):
+    """A process is not aborted."""
+    os.abort()
+'''
+
+TIMEOUT = '''
+@law("test.hangs", docs="torch.add")
+@given(number=st.integers(0, 10))
+def test_hangs(target, number):
+    """A law ends, even one that never gives up the interpreter's lock."""
+    ctypes.PyDLL(None).sleep(600)
+'''
+
+
+def test_holds_with_its_evidence(laws: RunLaws) -> None:
+    run = laws(HOLDS)
+    assert run.code == 0, run.out
+    line = run.line("test.holds")
+    assert line["verdict"] == "holds"
+    evidence = line["evidence"]
+    assert evidence["examples"] == 50
+    assert evidence["values"] > 50
+    assert {"int64", "uint8"} <= set(evidence["dtypes"])
+    assert {0, 1, 4} <= set(evidence["ranks"])
+    assert {"contiguous", "expanded", "stepped", "offset"} <= set(evidence["layouts"])
+    assert line["seconds"] > 0
+
+
+def test_the_first_line_says_what_was_run(laws: RunLaws) -> None:
+    run = laws(HOLDS, "--max-examples", "7", "--profile", "smoke")
+    first, last = run.lines[0], run.lines[-1]
+    assert first["kind"] == "run"
+    for key in (
+        "suite", "torch", "torch_git", "torch_config", "numpy", "hypothesis", "python",
+        "platform", "processor", "threads", "command",
+    ):  # fmt: skip
+        assert first[key], key
+    assert (first["profile"], first["examples"], first["seed"]) == ("smoke", 7, 0)
+    assert run.line("test.holds")["evidence"]["examples"] == 7
+    assert (last["kind"], last["verdicts"]) == ("end", 1)
+
+
+def test_violated_with_the_smallest_counterexample(laws: RunLaws) -> None:
+    run = laws(VIOLATED)
+    assert run.code == 1
+    counterexample = run.line("test.violated")["counterexample"]
+    assert counterexample["inputs"] == "x = torch.tensor(0)"
+    assert counterexample["message"] == "result: got 1, expected 0"
+    assert counterexample["blob"].startswith("b'")
+    assert "A sum with one is the same." in run.out
+    assert "x = torch.tensor(0)" in run.out
+    assert "Traceback" not in run.out
+    with pytest.raises(AssertionError, match="result: got 1, expected 0"):
+        exec(counterexample["script"], {"__name__": "__main__"})
+
+
+def test_vacuous_fails(laws: RunLaws) -> None:
+    run = laws(VACUOUS)
+    assert run.code == 1
+    assert set(run.verdicts.values()) == {"vacuous"}
+    assert len(run.verdicts) == 3
+
+
+def test_unsupported_is_the_targets_word(laws: RunLaws) -> None:
+    run = laws(UNSUPPORTED)
+    assert run.code == 0, run.out
+    assert run.verdicts["test.unsupported"] == "unsupported"
+    assert "conformance_test::absent" in run.line("test.unsupported")["message"]
+    partly = run.line("test.unsupported-in-part")
+    assert partly["verdict"] == "holds"
+    assert 0 < partly["evidence"]["unsupported"] < partly["evidence"]["examples"]
+    assert "not implemented for 'Half'" in partly["evidence"]["missing"]
+
+
+@PROCESSES
+def test_a_crash_ends_a_law_and_not_the_run(laws: RunLaws, processes: str | None) -> None:
+    run = laws(HOLDS + CRASHED + VIOLATED, processes=processes)
+    assert run.code == 1
+    assert run.verdicts == {
+        "test.holds": "holds",
+        "test.crashed": "crashed",
+        "test.aborted": "crashed",
+        "test.violated": "violated",
+    }
+    crashed = run.line("test.crashed")
+    assert "Segmentation fault" in crashed["message"]
+    number = int(crashed["counterexample"]["inputs"].removeprefix("number = "))
+    assert number > 1000
+    assert "Abort" in run.line("test.aborted")["message"]
+
+
+@PROCESSES
+def test_a_hang_ends_a_law_and_not_the_run(laws: RunLaws, processes: str | None) -> None:
+    run = laws(TIMEOUT + HOLDS, "--law-timeout", "3", processes=processes)
+    assert run.code == 1
+    assert run.verdicts == {"test.hangs": "timeout", "test.holds": "holds"}
+    assert run.line("test.hangs")["counterexample"]["inputs"].startswith("number = ")
+
+
+def test_deviates_and_stale(laws: RunLaws, tmp_path: Path) -> None:
+    deviations = tmp_path / "known.toml"
+    deviations.write_text(
+        """
+        [[deviation]]
+        law = "test.viol*"
+        target = "cpu"
+        torch = ">=2.0"
+        reason = "one is not zero"
+        link = "https://example.org/1"
+
+        [[deviation]]
+        law = "test.holds"
+        target = "*"
+        torch = ""
+        reason = "long repaired"
+        link = "https://example.org/2"
+
+        [[deviation]]
+        law = "test.holds"
+        target = "cuda*"
+        torch = ""
+        reason = "of another target"
+        link = "https://example.org/3"
+        """
+    )
+    run = laws(HOLDS + VIOLATED, "--deviations", str(deviations))
+    assert run.verdicts == {"test.holds": "stale", "test.violated": "deviates"}
+    assert run.code == 1
+    assert run.line("test.violated")["deviation"]["reason"] == "one is not zero"
+    assert f"{deviations}:9" in run.line("test.holds")["message"]
+
+
+def test_a_deviation_alone_does_not_fail_the_run(laws: RunLaws, tmp_path: Path) -> None:
+    deviations = tmp_path / "known.toml"
+    deviations.write_text(
+        '[[deviation]]\nlaw="test.violated"\ntarget="*"\ntorch=""\nreason="r"\nlink=""\n'
+        "counterexample='''assert 1 == 2'''\n"
+    )
+    run = laws(VIOLATED, "--deviations", str(deviations))
+    assert run.code == 0
+    assert run.verdicts == {"test.violated": "deviates"}
+    assert run.line("test.violated")["evidence"]["examples"] == 0
+
+
+def test_a_listed_crash_deviates(laws: RunLaws, tmp_path: Path) -> None:
+    deviations = tmp_path / "known.toml"
+    deviations.write_text(
+        '[[deviation]]\nlaw="test.aborted"\ntarget="*"\ntorch=""\nreason="r"\nlink=""\n'
+    )
+    run = laws(CRASHED + HOLDS, "--law", "test.[ah]*", "--deviations", str(deviations))
+    assert run.verdicts == {"test.aborted": "deviates", "test.holds": "holds"}
+    assert run.code == 0
+
+
+@PROCESSES
+def test_two_targets(laws: RunLaws, processes: str | None) -> None:
+    run = laws(HOLDS, "--target", "cpu/aot_eager", "--profile", "smoke", processes=processes)
+    assert sorted((v["target"], v["verdict"]) for v in run.verdict_lines) == [
+        ("cpu", "holds"),
+        ("cpu/aot_eager", "holds"),
+    ]
+
+
+def test_one_and_two_processes_agree(laws: RunLaws) -> None:
+    def of(run: Run) -> list[tuple[str, str, int]]:
+        return sorted((v["law"], v["verdict"], v["evidence"]["values"]) for v in run.verdict_lines)
+
+    assert of(laws(HOLDS + VIOLATED, processes="1")) == of(laws(HOLDS + VIOLATED, processes="2"))
+
+
+def test_in_this_process(laws: RunLaws) -> None:
+    run = laws(HOLDS + VIOLATED, processes="0")
+    assert run.code == 1
+    assert run.verdicts == {"test.holds": "holds", "test.violated": "violated"}
