@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent
@@ -35,3 +36,23 @@ from conformance import compare
 from conformance.law import given, law
 from strategies import tensors
 """
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kill-table", type=Path, metavar="FILE", help="write the kill table as JSON")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print which law caught which saboteur, and leave the table for the documentation."""
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.getreports(kind)]
+    rows = [value for r in reports for name, value in r.user_properties if name == "kill"]
+    path: Path | None = terminalreporter.config.getoption("--kill-table")
+    if path is not None:
+        path.write_text(json.dumps(sorted(rows, key=lambda row: (row["law"], row["saboteur"]))))
+    if rows:
+        caught = sum(row["caught"] for row in rows)
+        terminalreporter.section(f"saboteurs: {caught} of {len(rows)} caught")
+        width = max(len(row["saboteur"]) for row in rows)
+        for row in sorted(rows, key=lambda row: row["saboteur"]):
+            word = "caught by" if row["caught"] else "MISSED BY"
+            terminalreporter.write_line(f"{row['saboteur']:<{width}}  {word} {row['law']}")

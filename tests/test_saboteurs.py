@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -19,9 +20,14 @@ def _claim(message: str) -> str:
 
 
 @pytest.mark.parametrize("saboteur", SABOTEURS, ids=lambda saboteur: saboteur.name)
-def test_saboteur_is_caught(saboteur: Saboteur) -> None:
+def test_saboteur_is_caught(
+    saboteur: Saboteur, record_property: Callable[[str, object], None]
+) -> None:
     """Each named law is violated, says the symptom, and gives a script that says the same."""
-    for trial in try_saboteur(saboteur):
+    trials = try_saboteur(saboteur)
+    for trial in trials:
+        record_property("kill", trial.kill(saboteur))
+    for trial in trials:
         assert trial.caught(saboteur), (
             f"{trial.verdict.law}: {trial.verdict.verdict}, {trial.verdict.message}"
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import torch
 
 from tests.saboteurs.saboteur import Saboteur, after, replacing
@@ -17,11 +20,16 @@ def _first_twice(result: torch.Tensor) -> torch.Tensor:
     return result
 
 
+def _seeds_in_turn(original: Any) -> Any:
+    seeds = itertools.cycle((1, 2))
+    return lambda seed: original(next(seeds))
+
+
 SABOTEURS = (
     Saboteur(
-        "manual-seed-ignored", "manual_seed does nothing",
+        "manual-seed-ignored", "manual_seed uses seeds of its own",
         tuple(f"random.manual-seed:{name}" for name in ("rand", "randn", "randint", "randperm")),
-        "result", replacing(torch, "manual_seed", lambda original: lambda seed: None),
+        "result", replacing(torch, "manual_seed", _seeds_in_turn),
     ),
     Saboteur(
         "rng-state-not-restored", "set_rng_state does nothing",

@@ -45,6 +45,16 @@ class Trial:
         """Whether the law saw the fault and said so."""
         return self.verdict.verdict == "violated" and saboteur.symptom in self.verdict.message
 
+    def kill(self, saboteur: Saboteur) -> dict[str, str | bool]:
+        """Return the kill table's row."""
+        return {
+            "saboteur": saboteur.name,
+            "breaks": saboteur.breaks,
+            "law": self.verdict.law,
+            "caught": self.caught(saboteur),
+            "message": self.verdict.message.partition("\n")[0][:160],
+        }
+
 
 def find_law(law_id: str) -> tuple[Law, str | None]:
     """Return the law of an id, and its case. Raises ``KeyError`` for an unknown id."""
