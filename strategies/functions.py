@@ -228,7 +228,10 @@ def _step(values: list[Value], operations: tuple[Operation, ...], picks: bytes) 
     # Later values first: programs that build on what they computed, and shrink to chains.
     newest = values[::-1]
     first = newest[_leaning(picks[1]) % len(newest)]
-    pairs = [(a,) for a in newest] if operation.arity == 1 else [(first, b) for b in newest]
+    # Values that nothing has used yet first, so that what was computed meets again.
+    used = {name for value in values for name in value.uses} | {first.name}
+    seconds = sorted(values, key=lambda value: value.name in used)
+    pairs = [(a,) for a in newest] if operation.arity == 1 else [(first, b) for b in seconds]
     candidates = [operands for operands in pairs if operation.legal(*operands)]
     if not candidates:
         return None

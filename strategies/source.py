@@ -59,8 +59,10 @@ def source(value: object) -> str:
         return f"[{', '.join(map(source, value))}]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{source(k)}: {source(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, (torch.dtype, torch.device, torch.layout)):
-        return repr(value) if isinstance(value, torch.device) else str(value)
+    if isinstance(value, torch.device):
+        return f"torch.device({str(value)!r})"
+    if isinstance(value, (torch.dtype, torch.layout)):
+        return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         parts = ", ".join(f"{f.name}={source(getattr(value, f.name))}" for f in fields(value))
         return f"{type(value).__name__}({parts})"

@@ -49,8 +49,9 @@ def bfloat16_bits(values: Array) -> Array:
 
 
 def _dyadic_values() -> list[float]:
-    """Multiples of 1/8 up to 2, whole numbers first."""
-    eighths = [0, 8, 16, 4, 2, 1, 3, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15]
+    """Multiples of 1/8 up to 2: whole numbers first, then falling, so that shrinking a byte
+    in steps passes through values of one kind."""
+    eighths = [0, 8, 16, *range(15, 8, -1), *range(7, 0, -1)]
     return [sign * n / 8 for n in eighths for sign in ((1, -1) if n else (1,))]
 
 

@@ -145,7 +145,10 @@ def saboteurs_page(kills: Sequence[Mapping[str, str]]) -> str:
 
 
 def _title(law: Law) -> str:
-    return law.chapter.replace("_", " ").capitalize()
+    module = inspect.getmodule(law.function)
+    return inspect.cleandoc(module.__doc__ or law.chapter if module else law.chapter).partition(
+        ":"
+    )[0]
 
 
 def _run_note(run: Mapping[str, Any]) -> str:

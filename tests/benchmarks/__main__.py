@@ -1,0 +1,187 @@
+"""Measure generation, the laws, start-up and whole runs, each against a bare Hypothesis loop.
+
+Figures are of this machine at this moment: compare ratios within one output. The bare loop is
+``@given(st.integers())`` with an empty body, under Hypothesis's own settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import strategies
+from conformance import compare
+from conformance.examine import Examination
+from conformance.law import shipped_laws
+from conformance.profiles import hypothesis_settings
+from conformance.reference import creation, derivatives, indexing, optimizers
+from conformance.target import Target
+from tests.runs import command, environment
+
+REFERENCES = (creation, derivatives, indexing, optimizers)
+SUBJECTS: dict[str, st.SearchStrategy[Any]] = {
+    "integers()": st.integers(),
+    "dtypes()": strategies.dtypes(),
+    "shapes()": strategies.shapes(),
+    "tensors()": strategies.tensors(),
+    "scatter_arguments()": strategies.scatter_arguments(),
+    "gather_arguments()": strategies.gather_arguments(),
+    "polynomials()": strategies.polynomials(),
+    "functions()": strategies.functions(),
+    "gradient_histories()": strategies.gradient_histories(),
+}
+
+
+def seconds_per_example(strategy: st.SearchStrategy[Any], chosen: settings, rounds: int) -> float:
+    """Return the median time of one example of a law with an empty body."""
+
+    @chosen
+    @given(strategy)
+    def loop(value: object) -> None:
+        pass
+
+    loop()
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        loop()
+        times.append((time.perf_counter() - start) / chosen.max_examples)
+    return statistics.median(times)
+
+
+def bare_settings(examples: int) -> settings:
+    """Return Hypothesis's own settings, but for what would print or store."""
+    return settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        backend="hypothesis",
+    )
+
+
+def generation(examples: int, rounds: int) -> None:
+    """Print the cost of one example of each strategy, and its ratio to the bare loop."""
+    bare = seconds_per_example(st.integers(), bare_settings(examples), rounds)
+    print(f"bare @given(st.integers()) loop: {bare * 1e6:.0f} us an example")
+    ours = hypothesis_settings(examples, shrink=False, explain=False)
+    for name, strategy in SUBJECTS.items():
+        cost = seconds_per_example(strategy, ours, rounds)
+        print(f"  {name:<24}{cost * 1e6:8.0f} us  {cost / bare:5.2f} x bare")
+
+
+@contextmanager
+def timed(modules: tuple[ModuleType, ...], clock: list[float]) -> Iterator[None]:
+    """Add to ``clock`` the time spent in the modules' public functions, outermost calls only."""
+    depth = [0]
+    originals: list[tuple[dict[str, Any], str, Any]] = []
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            depth[0] += 1
+            start = time.perf_counter()
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                depth[0] -= 1
+                if depth[0] == 0:
+                    clock[0] += time.perf_counter() - start
+
+        return call
+
+    for module in modules:
+        tables = [vars(module), *(v for v in vars(module).values() if isinstance(v, dict))]
+        for table in tables:
+            for name, value in list(table.items()):
+                # The block under ``raises`` is torch's time.
+                if isinstance(value, FunctionType) and name != "raises" and name[0] != "_":
+                    originals.append((table, name, value))
+                    table[name] = wrap(value)
+    try:
+        yield
+    finally:
+        for table, name, value in originals:
+            table[name] = value
+
+
+def split(examples: int) -> None:
+    """Print how the time of all laws, in this process, divides among those who spend it."""
+    target = Target(torch.device("cpu"))
+    reference, comparison = [0.0], [0.0]
+    total = drawing = law_time = 0.0
+    count = 0
+    for law in shipped_laws():
+        Examination(law, next(iter(law.cases), None), target, 2).verdict()  # first uses import
+        for case in law.cases or (None,):
+            with timed(REFERENCES, reference), timed((compare,), comparison):
+                verdict = Examination(law, case, target, examples).verdict()
+            total += verdict.seconds
+            drawing += verdict.evidence["draw_seconds"]
+            law_time += verdict.evidence["law_seconds"]
+            count += verdict.evidence["examples"]
+    parts = {
+        "strategies (drawing)": drawing,
+        "reference (NumPy)": reference[0],
+        "comparison": comparison[0],
+        "torch and the law's own text": law_time - reference[0] - comparison[0],
+        "Hypothesis and the harness": total - drawing - law_time,
+    }
+    print(f"\nall laws, one process: {count} examples in {total:.2f} s, {count / total:.0f}/s")
+    for name, seconds in parts.items():
+        print(f"  {name:<30}{seconds:7.2f} s  {seconds / total:6.1%}")
+
+
+def whole_runs(profile: str) -> None:
+    """Print the wall time of whole runs as users start them, and of the way to the first law."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import torch"], check=True)
+    torch_alone = time.perf_counter() - start
+    print(f"\nimport torch alone: {torch_alone:.2f} s")
+    for processes in ("1", "2"):
+        with tempfile.TemporaryDirectory() as folder:
+            record = Path(folder) / "record.jsonl"
+            options = ["--pyargs", "conformance", "-n", processes, "--profile", profile]
+            start = time.perf_counter()
+            process = subprocess.Popen(
+                command([*options, "--record", str(record)]),
+                cwd=folder, env=environment(), stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+            while not (record.exists() and record.stat().st_size) and process.poll() is None:
+                time.sleep(0.005)
+            first = time.perf_counter() - start
+            process.wait()
+            whole = time.perf_counter() - start
+        print(
+            f"whole run, profile {profile}, -n {processes}: {whole:.2f} s; first law after "
+            f"{first:.2f} s, {first - torch_alone:.2f} s beyond import torch"
+        )
+
+
+def main() -> None:
+    """Run the benchmarks that the options choose."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--examples", type=int, default=500, help="examples a loop (default 500)")
+    parser.add_argument("--rounds", type=int, default=5, help="loops to take the median of (5)")
+    parser.add_argument("--profile", default="ci", help="profile of the whole runs (ci)")
+    options = parser.parse_args()
+    generation(options.examples, options.rounds)
+    split(50)
+    whole_runs(options.profile)
+
+
+if __name__ == "__main__":
+    main()

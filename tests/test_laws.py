@@ -1,0 +1,88 @@
+"""Declarations: what every law of the package says of itself, and what @law refuses."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from conformance.law import LEVELS, Law, documentation_link, law, laws_in, shipped_laws
+from conformance.target import MODES, Target, resolve
+
+LAWS = shipped_laws()
+
+
+def test_there_are_laws() -> None:
+    assert len(LAWS) >= 30
+    assert len({law.chapter for law in LAWS}) >= 12
+
+
+def test_ids_are_unique_and_well_formed() -> None:
+    ids = [law_id for found in LAWS for law_id in found.ids()]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z_-]+\.[a-z-]+(:[A-Za-z_-]+)?", law_id) for law_id in ids)
+
+
+@pytest.mark.parametrize("found", LAWS, ids=lambda found: found.id)
+def test_a_law_says_what_it_is(found: Law) -> None:
+    assert found.level in LEVELS
+    assert found.statement.endswith(".")
+    assert len(found.statement) < 140
+    assert found.documentation.startswith("https://docs.pytorch.org/docs/stable/")
+    for case in found.cases or (None,):
+        assert set(found.quantified(case)) <= set(found.function.__code__.co_varnames)
+
+
+def test_the_documentation_named_exists_in_torch() -> None:
+    for found in LAWS:
+        name = re.fullmatch(r".*/generated/torch\.(.*)\.html", found.documentation)
+        if name:
+            resolve(f"torch.{name[1]}")
+
+
+def test_declarations_that_are_refused() -> None:
+    with pytest.raises(ValueError, match="level 'may' is none of must"):
+        law("a.b", docs="torch.add", level="may")
+    with pytest.raises(ValueError, match="must begin with one sentence"):
+
+        @law("a.b", docs="torch.add")
+        def test_without_sentence(target: Target) -> None:
+            """no sentence"""
+
+
+def test_a_declared_law_is_found() -> None:
+    import types
+
+    @law("a.b", docs="notes/autograd.html#x", over={"one": 1, "two": 2})
+    def test_something(target: Target, case: int) -> None:
+        """Something is so.
+
+        If it is.
+        """
+
+    module = types.ModuleType("module")
+    module.__dict__["test_something"] = test_something
+    (found,) = laws_in(module)
+    assert found.ids() == ["a.b:one", "a.b:two"]
+    assert (found.statement, found.conditions) == ("Something is so.", "If it is.")
+    assert found.documentation == documentation_link("notes/autograd.html#x")
+    with pytest.raises(RuntimeError, match="runs under the conformance plugin"):
+        test_something()  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_mode_runs_functions(mode: str) -> None:
+    target = Target(torch.device("cpu"), mode)
+    assert target.run("torch.add", torch.ones(2), 1).tolist() == [2, 2]
+    assert target.run(lambda x: x * 3, torch.ones(2)).tolist() == [3, 3]
+    with pytest.raises(ZeroDivisionError):
+        target.run(lambda x: 1 // 0, torch.ones(2))
+
+
+def test_aot_eager_compiles() -> None:
+    from torch._dynamo.utils import counters
+
+    counters.clear()
+    Target(torch.device("cpu"), "aot_eager").run("torch.sin", torch.ones(2))
+    assert counters["aot_autograd"]["ok"] == 1

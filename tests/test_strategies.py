@@ -1,0 +1,246 @@
+"""Generators: what they promise is reached, what they exclude is not, and failures shrink."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument, NoSuchExample
+
+import strategies as s
+from conformance.profiles import hypothesis_settings
+from strategies.devices import Place, current_target
+from strategies.functions import Function
+from strategies.indices import ScatterArguments
+from strategies.layouts import LAYOUTS
+from strategies.source import arguments_source
+from strategies.tensors import layout_of
+
+Predicate = Callable[[Any], bool]
+INDEPENDENT = hypothesis_settings(400, shrink=False, explain=False)
+
+
+def share(strategy: st.SearchStrategy[Any], predicate: Predicate) -> float:
+    """Return the share of 400 independent draws that satisfy a predicate."""
+    found: list[bool] = []
+
+    @INDEPENDENT
+    @given(strategy)
+    def draw(value: Any) -> None:
+        found.append(bool(predicate(value)))
+
+    draw()
+    return sum(found) / len(found)
+
+
+def minimal(strategy: st.SearchStrategy[Any], predicate: Predicate) -> Any:
+    """Return what a failure shrinks to under Hypothesis's own settings."""
+    chosen = settings(
+        max_examples=2000, database=None, derandomize=True, deadline=None,
+        phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    return find(strategy, predicate, settings=chosen)
+
+
+def has(value: float) -> Predicate:
+    return lambda t: bool((t == value).any())
+
+
+def has_negative_zero(tensor: torch.Tensor) -> bool:
+    return bool(((tensor == 0) & torch.signbit(tensor)).any())
+
+
+def repeats_along_dim(arguments: ScatterArguments) -> bool:
+    positions = arguments.positions
+    if not positions.numel() or not positions.dim():
+        return False
+    lines = positions.movedim(arguments.dim, -1).reshape(-1, positions.shape[arguments.dim])
+    return any(len(set(line.tolist())) < len(line) for line in lines)
+
+
+FLOATS = s.tensors(dtype="floating", values="any")
+REACHED: dict[str, tuple[st.SearchStrategy[Any], Predicate, float]] = {
+    "rank 0": (s.tensors(), lambda t: t.dim() == 0, 0.1),
+    "rank 4": (s.tensors(), lambda t: t.dim() == 4, 0.1),
+    "empty": (s.tensors(), lambda t: t.numel() == 0, 0.04),
+    "non-contiguous": (s.tensors(), lambda t: not t.is_contiguous(), 0.2),
+    "offset": (s.tensors(), lambda t: t.storage_offset() > 0, 0.1),
+    "expanded": (s.tensors(), lambda t: layout_of(t) == "expanded", 0.05),
+    "channels last": (s.tensors(), lambda t: layout_of(t) == "channels-last", 0.005),
+    "bfloat16": (s.tensors(), lambda t: t.dtype == torch.bfloat16, 0.03),
+    "complex": (s.tensors(), lambda t: t.is_complex(), 0.08),
+    "nan": (FLOATS, lambda t: bool(t.isnan().any()), 0.12),
+    "inf": (FLOATS, has(float("inf")), 0.12),
+    "negative zero": (FLOATS, has_negative_zero, 0.12),
+    "largest": (FLOATS, lambda t: bool((t == torch.finfo(t.dtype).max).any()), 0.12),
+    "duplicate index": (s.scatter_arguments(), repeats_along_dim, 0.15),
+    "negative dim": (s.scatter_arguments(), lambda a: a.dim < 0, 0.3),
+    "index smaller than self": (
+        s.scatter_arguments(), lambda a: a.positions.numel() < a.destination.numel(), 0.15),
+    "source larger than index": (
+        s.scatter_arguments(), lambda a: a.source.numel() > a.positions.numel(), 0.15),
+    "index longer than self": (
+        s.gather_arguments(), lambda a: a.positions.numel() > a.source.numel(), 0.05),
+    "several leaves": (s.functions(), lambda f: sum(f.reaches) > 1, 0.15),
+    "unused leaf": (s.functions(), lambda f: not all(f.reaches), 0.1),
+    "reused node": (s.functions(), lambda f: f.body.count("x0") > 1, 0.15),
+    "several lines": (s.functions(), lambda f: f.body.count("\n") > 2, 0.25),
+    "rounded function": (s.functions(), lambda f: f.rounding > 0, 0.3),
+    "None gradient": (
+        s.gradient_histories(), lambda h: any(g is None for step in h.steps for g in step), 0.15),
+    "huge gradient": (
+        s.gradient_histories(),
+        lambda h: any(g is not None and np.abs(g).max(initial=0) > 2.0**30
+                      for step in h.steps for g in step),
+        0.1,
+    ),
+    "nesterov": (s.optimizer_options("SGD"), lambda o: o["nesterov"], 0.3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("region", REACHED)
+def test_region_is_reached(region: str) -> None:
+    strategy, predicate, least = REACHED[region]
+    assert share(strategy, predicate) >= least
+
+
+def test_every_layout_is_drawn_and_named() -> None:
+    seen: list[str] = []
+    share(s.tensors(shape=(2, 3, 2, 2)), lambda t: seen.append(layout_of(t)) is None)  # type: ignore[func-returns-value]
+    assert set(seen) == set(LAYOUTS)
+
+
+MINIMAL: dict[str, tuple[st.SearchStrategy[Any], Predicate, str]] = {
+    "tensor": (s.tensors(), lambda t: True, "torch.tensor(0.0)"),
+    "two elements": (s.tensors(), lambda t: t.numel() > 1, "torch.tensor([0.0, 0.0])"),
+    "a value": (
+        s.tensors(dtype=torch.float64), lambda t: bool((t > 1).any()),
+        "torch.tensor(2.0, dtype=torch.float64)",
+    ),
+    "matrix": (s.tensors(), lambda t: t.dim() == 2, "torch.tensor([[0.0]])"),
+    "function": (s.functions(), lambda f: "tanh" in f.body, "v1 = xp.tanh(x0)"),
+    "steps": (s.gradient_histories(), lambda h: len(h.steps) > 2, "steps=((np.array(0.0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MINIMAL)
+def test_shrinks(case: str) -> None:
+    strategy, predicate, text = MINIMAL[case]
+    assert text in s.source(minimal(strategy, predicate)).replace("v2", "v1").replace("v0", "v1")
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(s.tensors(values="any"), st.booleans())
+def test_source_rebuilds_a_tensor(tensor: torch.Tensor, leaf: bool) -> None:
+    if leaf and (tensor.is_floating_point() or tensor.is_complex()):
+        tensor.requires_grad_()
+    names = {"torch": torch, "nan": float("nan"), "inf": float("inf")}
+    again = eval(s.source(tensor), names)
+    assert again.dtype == tensor.dtype
+    assert again.shape == tensor.shape
+    assert again.stride() == tensor.stride()
+    assert again.storage_offset() == tensor.storage_offset()
+    assert again.requires_grad == tensor.requires_grad
+    assert bytes(again.untyped_storage()) == bytes(tensor.untyped_storage())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, True, -3, 0.1, float("inf"), complex(-0.0, 1.5), "text", (1,), [1, (2.5, None)],
+        {"a": 1}, slice(1, None, 2), ..., torch.float16, torch.Size([2, 0]), torch.device("cpu"),
+        np.zeros((2, 0)), np.array([1.5]),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_source_of_other_values(value: object) -> None:
+    again = eval(s.source(value), {"torch": torch, "np": np, "inf": float("inf")})
+    assert type(again) is type(value)
+    assert repr(again) == repr(value)
+
+
+def test_source_of_nan_payloads_and_views() -> None:
+    odd = torch.tensor([0x7FC00001], dtype=torch.int32).view(torch.float32)
+    again = eval(s.source(odd), {"torch": torch})
+    assert again.view(torch.int32).item() == 0x7FC00001
+    conjugate = torch.tensor([1 + 2j]).conj()
+    again = eval(s.source(conjugate), {"torch": torch})
+    assert again.is_conj()
+    assert again.item() == 1 - 2j
+    assert s.source(torch.scatter_add) == "torch.scatter_add"
+    assert s.source(torch.Tensor.add_) == "torch.Tensor.add_"
+    assert arguments_source({"x": 1, "y": object()}).splitlines()[0] == "x = 1"
+    assert arguments_source({"y": object()}).startswith("# y: no source text")
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(s.scatter_arguments(duplicates=False))
+def test_scatter_arguments_are_legal_and_distinct(arguments: ScatterArguments) -> None:
+    destination, dim, positions, source = arguments
+    for d in range(positions.dim()):
+        assert positions.shape[d] <= source.shape[d]
+        if d != dim % positions.dim():
+            assert positions.shape[d] <= destination.shape[d]
+    torch.scatter(destination, dim, positions, source)
+    if positions.dim() and positions.numel():
+        lines = positions.movedim(dim, -1).reshape(-1, positions.shape[dim])
+        assert all(len(set(line.tolist())) == len(line) for line in lines)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(s.functions())
+def test_functions_agree_under_torch_and_numpy(f: Function) -> None:
+    under_torch = f(*f.leaves(torch.device("cpu"))).detach().numpy()
+    under_numpy = np.asarray(f.under(np)(*f.points))
+    assert under_torch.shape == under_numpy.shape == f.shape
+    bound = 0 if f.rounding == 0 else 4 * (f.rounding + 64) * np.finfo(float).eps * 2.0**16
+    assert np.abs(under_torch - under_numpy).max(initial=0) <= bound
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(s.polynomials())
+def test_polynomials_are_exact(f: Function) -> None:
+    assert f.rounding == 0
+    exact = f.under(np)(*[p.astype(np.longdouble) for p in f.points])
+    assert np.array_equal(np.asarray(exact), np.asarray(f.under(np)(*f.points)))
+
+
+MISTAKES: dict[str, Callable[[], object]] = {
+    "dtypes(family='floats')": lambda: s.dtypes("floats"),
+    "min_rank=3, max_rank=1": lambda: s.shapes(min_rank=3, max_rank=1),
+    "min_side=2": lambda: s.shapes(min_side=2),
+    "max_elements=0": lambda: s.shapes(max_elements=0),
+    "rank=-1": lambda: s.dims(-1),
+    "kind='all'": lambda: s.arrays(kind="all"),
+    "torch.float8_e5m2": lambda: s.arrays(dtype=torch.float8_e5m2),
+    "layouts=('transposed',)": lambda: s.tensors(layouts=("transposed",)),
+    "values='all'": lambda: s.tensors(values="all"),
+    "requires_grad=True": lambda: s.tensors(dtype="real", requires_grad=True),
+    "dtype='float'": lambda: s.illegal_scatter_indices(dtype="float"),
+    "max_leaves=0": lambda: s.functions(max_leaves=0),
+    "max_steps=99": lambda: s.polynomials(max_steps=99),
+    "'Sgd'": lambda: s.optimizer_options("Sgd"),
+    "max_parameters=0": lambda: s.gradient_histories(max_parameters=0),
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_mistakes_are_named(text: str) -> None:
+    with pytest.raises(InvalidArgument) as error:
+        MISTAKES[text]()
+    assert text in str(error.value)
+
+
+def test_tensors_live_on_the_current_target() -> None:
+    token = current_target.set(Place(torch.device("meta")))
+    try:
+        assert find(s.tensors(), lambda t: True).device.type == "meta"
+    finally:
+        current_target.reset(token)
+    with pytest.raises(NoSuchExample):
+        find(s.tensors(), lambda t: t.device.type == "meta", settings=settings(max_examples=50))
