@@ -25,7 +25,7 @@ def to_numpy(tensor: torch.Tensor) -> Array:
     host = tensor.detach().cpu().resolve_conj().resolve_neg()
     if host.dtype == torch.bfloat16:
         bits = host.contiguous().view(torch.int16).numpy().view(np.uint16)
-        widened: Array = (bits.astype(np.uint32) << 16).view(np.float32)
+        widened: Array = (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
         return widened
     copied: Array = host.numpy().copy()
     return copied

@@ -61,9 +61,13 @@ class Function:
     reaches: tuple[bool, ...]
     rounding: float
 
+    def __post_init__(self) -> None:
+        # Compiled once, out of the sight of whoever traces a call.
+        object.__setattr__(self, "_under_torch", self.under(torch))
+
     def __call__(self, *leaves: torch.Tensor) -> torch.Tensor:
         """Evaluate the function under torch."""
-        result: torch.Tensor = self.under(torch)(*leaves)
+        result: torch.Tensor = self._under_torch(*leaves)  # type: ignore[attr-defined]
         return result
 
     def under(self, xp: ModuleType) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from math import prod
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -116,10 +116,10 @@ def _as_shapes(shape: Shape | st.SearchStrategy[Shape] | None) -> st.SearchStrat
     return st.just(shape) if isinstance(shape, tuple) else shape
 
 
-class WithCotangent(NamedTuple, Generic[Drawn]):
+class WithCotangent(NamedTuple):
     """Arguments of an operation, and a cotangent for its result: an upstream gradient."""
 
-    arguments: Drawn
+    arguments: Any
     cotangent: torch.Tensor
 
 
@@ -128,7 +128,7 @@ def with_cotangent(
     draw: st.DrawFn,
     arguments: st.SearchStrategy[Drawn],
     result: Callable[[Drawn], tuple[Shape, torch.dtype]],
-) -> WithCotangent[Drawn]:
+) -> WithCotangent:
     """Draw arguments and a dyadic cotangent of any layout, expanded and strided included.
 
     ``result`` tells the shape and dtype of the operation's result from its arguments.

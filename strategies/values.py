@@ -45,7 +45,7 @@ NUMPY_DTYPES: dict[torch.dtype, np.dtype[Any]] = {
 
 def bfloat16_bits(values: Array) -> Array:
     """Return the bfloat16 bit patterns (uint16) of values that bfloat16 holds exactly."""
-    return (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    return (values.astype(np.float32).view(np.uint32) >> np.uint32(16)).astype(np.uint16)
 
 
 def _dyadic_values() -> list[float]:

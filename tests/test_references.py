@@ -139,8 +139,8 @@ def test_hessian_product() -> None:
 
 
 def test_hyper_dual_numbers_move() -> None:
-    number = derivatives.HyperDual(np.arange(4.0), 1.0, 2.0, 3.0)
-    moved = np.flip(np.swapaxes(np.stack((number, number)), 0, 1), (0,))
+    number: Any = derivatives.HyperDual(np.arange(4.0), 1.0, 2.0, 3.0)
+    moved: Any = np.flip(np.swapaxes(np.stack((number, number)), 0, 1), (0,))
     assert np.array_equal(moved.parts[0], [[3, 3], [2, 2], [1, 1], [0, 0]])
     assert moved[0].parts[3].tolist() == [3.0, 3.0]
     assert (-number - number + 2.0).parts[0].tolist() == [2.0, 0.0, -2.0, -4.0]

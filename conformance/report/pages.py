@@ -70,10 +70,8 @@ def chapter_page(
     kills: Sequence[Mapping[str, str]],
 ) -> str:
     """Return one chapter: each law with sentence, conditions, verdicts, evidence and source."""
-    module = inspect.getmodule(laws[0].function)
-    subject = inspect.cleandoc(module.__doc__ or "") if module else ""
     sections = [section for law in laws for section in _law_section(law, verdicts, kills)]
-    return _page(f"# {_title(laws[0])}", subject, _run_note(run), *sections)
+    return _page(f"# {_title(laws[0])}", _subject(laws[0]), _run_note(run), *sections)
 
 
 def _law_section(law: Law, verdicts: Verdicts, kills: Sequence[Mapping[str, str]]) -> Iterable[str]:
@@ -145,10 +143,12 @@ def saboteurs_page(kills: Sequence[Mapping[str, str]]) -> str:
 
 
 def _title(law: Law) -> str:
+    return _subject(law).partition(":")[0]
+
+
+def _subject(law: Law) -> str:
     module = inspect.getmodule(law.function)
-    return inspect.cleandoc(module.__doc__ or law.chapter if module else law.chapter).partition(
-        ":"
-    )[0]
+    return inspect.cleandoc((module and module.__doc__) or law.chapter)
 
 
 def _run_note(run: Mapping[str, Any]) -> str:
