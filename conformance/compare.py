@@ -7,7 +7,7 @@ equal to nan and -0.0 different from 0.0; a bound is absolute, and comes from th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,6 +64,25 @@ def close(
     if not near.all():
         raise AssertionError(_difference(what, got, want, ~near, bound))
     compared(got.size, tensor)
+
+
+def gradients(
+    leaves: Sequence[torch.Tensor],
+    expected: Sequence[Array],
+    reached: Sequence[bool],
+    *,
+    bound: float = 0.0,
+) -> None:
+    """Check ``.grad`` of each leaf that a backward pass reached; that of the others is None.
+
+    Exact but for the sign of zero where ``bound`` is 0.
+    """
+    for number, (leaf, value, reaches) in enumerate(zip(leaves, expected, reached, strict=True)):
+        what = f"grad of leaf {number}"
+        if reaches:
+            close(leaf.grad, value, bound=bound, dtype=leaf.dtype, what=what)
+        else:
+            fact(leaf.grad, None, what)
 
 
 def unchanged(tensor: torch.Tensor, before: Array, what: str = "tensor") -> None:

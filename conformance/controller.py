@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from conformance.journal import LastWords, last_words, read_plan
-from conformance.plugin import asks_for_laws, options_of
+from conformance.options import asks_for_laws, options_of
 from conformance.report.terminal import Terminal
 from conformance.results import SCHEMA, Counterexample, Record, Verdict, stamp
 

@@ -7,117 +7,23 @@ process of its own, so that a crash or a hang ends a law and not the run.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Generator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from conformance.options import add_options, asks_for_laws, is_worker, options_of
 
 if TYPE_CHECKING:
     from conformance.session import LawSession
 
 _CONTROLLER = "conformance-controller"
-PROFILES = ("smoke", "ci", "thorough", "fuzz")
-OPTIONS = (
-    "target", "profile", "max_examples", "law", "chapter", "deviations", "record", "load",
-    "explain", "law_timeout",
-)  # fmt: skip
-
-
-def _destination(option: str) -> str:
-    return f"conformance_{option}"
-
-
-def _positive_integer(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of examples; write 1 or more")
-    return int(text)
-
-
-def _positive_seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; write such as 60")
-    return seconds
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options of a run of laws."""
-    group = parser.getgroup("conformance", "laws of PyTorch (run: pytest --pyargs conformance)")
-
-    def option(name: str, **attributes: Any) -> None:
-        destination = _destination(name.removeprefix("--").replace("-", "_"))
-        group.addoption(name, dest=destination, **attributes)
-
-    option(
-        "--target", action="append", metavar="DEVICE[/MODE]",
-        help="what is under test: cpu, cuda:0, cpu/aot_eager ...; repeatable (default: cpu)",
-    )  # fmt: skip
-    option(
-        "--profile", choices=PROFILES,
-        help="examples a law: smoke 10, ci 50 (default), thorough 1000, fuzz 100000; "
-        "smoke and ci are deterministic",
-    )  # fmt: skip
-    option(
-        "--max-examples", type=_positive_integer, metavar="N",
-        help="examples a law, instead of the profile's number",
-    )  # fmt: skip
-    option(
-        "--law", action="append", metavar="GLOB",
-        help="run only laws whose id matches, such as 'scatter*'; repeatable "
-        "(list the ids with: conformance laws)",
-    )  # fmt: skip
-    option(
-        "--chapter", action="append", metavar="NAME",
-        help="run only this chapter, such as accumulation; repeatable",
-    )  # fmt: skip
-    option(
-        "--deviations", action="append", type=Path, metavar="FILE",
-        help="TOML file of known violations, beside the shipped one; repeatable",
-    )  # fmt: skip
-    option("--record", type=Path, metavar="FILE", help="write verdicts as JSON lines to FILE")
-    option(
-        "--load", action="append", metavar="MODULE",
-        help="import MODULE first, so that a device it brings is registered; repeatable",
-    )  # fmt: skip
-    option(
-        "--explain", action="store_true", default=None,
-        help="let Hypothesis say which parts of a counterexample do not matter (slow)",
-    )  # fmt: skip
-    option(
-        "--law-timeout", type=_positive_seconds, metavar="SECONDS",
-        help="end a law that takes longer, with verdict timeout "
-        "(default by profile: 300, 600, 3600, 86400)",
-    )  # fmt: skip
-
-
-def options_of(config: pytest.Config) -> dict[str, Any]:
-    """Return the options as given, None where not given."""
-    return {name: config.getoption(_destination(name)) for name in OPTIONS}
-
-
-def asks_for_laws(config: pytest.Config) -> bool:
-    """Whether the command line speaks of laws: an option of ours, or a path to our laws."""
-    if any(value is not None for value in options_of(config).values()):
-        return True
-    package = Path(__file__).parent
-    for argument in config.args:
-        name = argument.partition("::")[0]
-        if name.split(".")[0] == "conformance" and config.getoption("pyargs"):
-            return True
-        if package in (Path(name).absolute(), *Path(name).absolute().parents):
-            return True
-    return False
-
-
-def is_worker(config: pytest.Config) -> bool:
-    """Whether this process is a worker of pytest-xdist."""
-    return hasattr(config, "workerinput")
+    add_options(parser)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -130,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if getattr(option, "tx", None):  # workers may yet collect laws
             _register_controller(config)
         return
-    for module in config.getoption(_destination("load")) or ():
+    for module in options_of(config)["load"] or ():
         if not _exists(module):
             raise pytest.UsageError(
                 f"--load {module}: no such module; it must be importable from here, "
@@ -161,7 +67,8 @@ def _exists(module: str) -> bool:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
     """Import the modules of ``--load`` before any law, strategy or device."""
-    if asks_for_laws(session.config):
+    collects = is_worker(session.config) or not getattr(session.config.option, "tx", None)
+    if collects and asks_for_laws(session.config):
         _law_session(session.config).load_modules()
 
 

@@ -17,7 +17,7 @@ from conformance import deviations as known
 from conformance.examine import Examination, identity
 from conformance.journal import Journal, leave_plan
 from conformance.law import Law, law_of, shipped_laws
-from conformance.plugin import is_worker, options_of
+from conformance.options import is_worker, options_of
 from conformance.profiles import DEFAULT, PROFILES, new_seed
 from conformance.results import Verdict, describe_run, stamp
 from conformance.selection import SelectionError, check_selection, selected

@@ -6,7 +6,7 @@ Importing this package changes nothing in Hypothesis or torch.
 
 from strategies.devices import current_device, current_target
 from strategies.dtypes import dtypes
-from strategies.functions import functions, polynomials
+from strategies.functions import functions, polynomials, squares
 from strategies.indices import gather_arguments, illegal_scatter_indices, scatter_arguments
 from strategies.optimizers import gradient_histories, optimizer_options
 from strategies.shapes import dims, shapes
@@ -30,6 +30,7 @@ __all__ = [
     "scatter_arguments",
     "shapes",
     "source",
+    "squares",
     "tensors",
     "with_cotangent",
 ]

@@ -13,8 +13,8 @@ values and derivatives have no rounding at all.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from math import prod
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -32,7 +32,9 @@ MAX_LEAVES = 3
 _LEAF_SHAPES: tuple[Shape, ...] = ((), (1,), (2,), (3,), (1, 2), (2, 1), (2, 3), (3, 2), (2, 2))
 _BYTES_PER_STEP = 3
 _LARGEST_ROUNDING = 2.0**16
-_LARGEST_EXACT = 2.0**40
+# A float64 holds 53 bits. The rest is for what laws do to an exact derivative: weigh it with a
+# cotangent's entries, sum that, and pass through intermediate cotangents larger than the result's.
+_EXACT_BITS = 36
 
 
 def evaluator(body: str, leaves: int, xp: ModuleType) -> Callable[..., Any]:
@@ -77,6 +79,9 @@ class Function:
     def leaves(self, device: torch.device) -> list[torch.Tensor]:
         """Return new float64 leaves that require grad, holding ``points``."""
         return [torch.tensor(p, device=device, requires_grad=True) for p in self.points]
+
+
+Limit = Callable[[Bound], bool]
 
 
 class Value(NamedTuple):
@@ -211,10 +216,13 @@ _SMOOTH: tuple[Operation, ...] = (
 )  # fmt: skip
 
 
-def _affordable(bound: Bound, exact: bool) -> bool:
-    if exact:
-        largest = max(bound.size, bound.slope, bound.curve, 1.0)
-        return bound.fraction is not None and largest * 2.0**bound.fraction <= _LARGEST_EXACT
+def _is_exact(bound: Bound, bits: int) -> bool:
+    """Whether value and derivatives are multiples of a power of two that ``bits`` can hold."""
+    largest = max(bound.size, bound.slope, bound.curve, 1.0)
+    return bound.fraction is not None and largest * 2.0**bound.fraction <= 2.0**bits
+
+
+def _is_accurate(bound: Bound) -> bool:
     return max(bound.value_error, bound.slope_error, bound.slope) <= _LARGEST_ROUNDING
 
 
@@ -223,7 +231,9 @@ def _leaning(pick: int) -> int:
     return max(pick - 96, 0)
 
 
-def _step(values: list[Value], operations: tuple[Operation, ...], picks: bytes) -> Value | None:
+def _step(
+    values: list[Value], operations: tuple[Operation, ...], affordable: Limit, picks: bytes
+) -> Value | None:
     """The line that three bytes stand for; None for no line, or one that would be illegal."""
     chosen = picks[0] % (len(operations) + 1)
     if chosen == 0:
@@ -241,8 +251,7 @@ def _step(values: list[Value], operations: tuple[Operation, ...], picks: bytes) 
         return None
     operands = candidates[_leaning(picks[2]) % len(candidates)]
     value = _apply(operation, operands, f"v{len(values)}")
-    exact = operations is _POLYNOMIAL
-    return value if prod(value.shape) <= 24 and _affordable(value.bound, exact) else None
+    return value if prod(value.shape) <= 24 and affordable(value.bound) else None
 
 
 def _apply(operation: Operation, operands: tuple[Value, ...], name: str) -> Value:
@@ -267,14 +276,18 @@ def _needed(values: list[Value], result: Value) -> list[Value]:
 
 
 def _assemble(
-    points: tuple[Array, ...], program: bytes, operations: tuple[Operation, ...], scalar: bool
+    points: tuple[Array, ...],
+    program: bytes,
+    operations: tuple[Operation, ...],
+    affordable: Limit,
+    scalar: bool,
 ) -> Function:
     size = max((float(np.abs(p).max()) for p in points), default=1.0)
     bound = Bound(max(size, 1.0), 1.0, 0.0, 0.0, 0.0, 3)
     leaves = [Value(f"x{i}", "", (), p.shape, bound, frozenset({i})) for i, p in enumerate(points)]
     values = list(leaves)
     for start in range(0, len(program), _BYTES_PER_STEP):
-        step = _step(values, operations, program[start : start + _BYTES_PER_STEP])
+        step = _step(values, operations, affordable, program[start : start + _BYTES_PER_STEP])
         if step is not None:
             values.append(step)
     if len(values) == len(leaves):  # a result that is itself a leaf would be a case of its own
@@ -282,8 +295,9 @@ def _assemble(
     if scalar and values[-1].shape:
         values.append(_apply(_SUM, (values[-1],), f"v{len(values)}"))
     result = values[-1]
-    lines = [f"{v.name} = {v.text}" for v in _needed(values[len(leaves) :], result)]
-    exact = result.bound.fraction is not None
+    needed = _needed(values[len(leaves) :], result)
+    lines = [f"{v.name} = {v.text}" for v in needed]
+    exact = all(_is_exact(v.bound, _EXACT_BITS) for v in needed)
     return Function(
         body="\n".join([*lines, f"return {result.name}"]),
         points=points,
@@ -307,6 +321,7 @@ def _programs(max_steps: int) -> st.SearchStrategy[bytes]:
 def _functions(
     draw: st.DrawFn,
     operations: tuple[Operation, ...],
+    affordable: Limit,
     max_leaves: int,
     max_steps: int,
     scalar: bool,
@@ -316,7 +331,7 @@ def _functions(
     raw = np.frombuffer(draw(raw_bytes(sum(sizes))), dtype=np.uint8)
     entries = np.split(value_table(torch.float64, "dyadic")[raw], np.cumsum(sizes)[:-1])
     points = tuple(e.reshape(s) for e, s in zip(entries, shapes, strict=True))
-    return _assemble(points, draw(_programs(max_steps)), operations, scalar)
+    return _assemble(points, draw(_programs(max_steps)), operations, affordable, scalar)
 
 
 def _checked(max_leaves: int, max_steps: int) -> None:
@@ -340,15 +355,20 @@ def functions(
         def test(f): f(*f.leaves(torch.device("cpu"))).backward()
     """
     _checked(max_leaves, max_steps)
-    return _functions(_POLYNOMIAL + _SMOOTH, max_leaves, max_steps, scalar)
+    return _functions(_POLYNOMIAL + _SMOOTH, _is_accurate, max_leaves, max_steps, scalar)
 
 
 def polynomials(
-    *, max_leaves: int = MAX_LEAVES, max_steps: int = 6, scalar: bool = False
+    *,
+    max_leaves: int = MAX_LEAVES,
+    max_steps: int = 6,
+    scalar: bool = False,
+    significant_bits: int = _EXACT_BITS,
 ) -> st.SearchStrategy[Function]:
     """Draw a function whose values and derivatives are exact in float64: ``==`` judges it.
 
-    Otherwise as :func:`functions`.
+    They need at most ``significant_bits`` bits, so that a product of two such functions is exact
+    as well with half as many. Otherwise as :func:`functions`.
 
     Example::
 
@@ -356,7 +376,33 @@ def polynomials(
         def test(f): assert f.rounding == 0
     """
     _checked(max_leaves, max_steps)
-    return _functions(_POLYNOMIAL, max_leaves, max_steps, scalar)
+    if not 12 <= significant_bits <= _EXACT_BITS:
+        raise InvalidArgument(f"significant_bits={significant_bits}: use 12 to {_EXACT_BITS}")
+    exact = partial(_is_exact, bits=significant_bits)
+    return _functions(_POLYNOMIAL, exact, max_leaves, max_steps, scalar)
+
+
+@st.composite
+def _squares(draw: st.DrawFn, functions: st.SearchStrategy[Function]) -> Function:
+    function = draw(functions)
+    lines, result = function.body.rsplit("return ", 1)
+    return replace(function, body=f"{lines}return {result} * {result}")
+
+
+def squares(*, max_leaves: int = MAX_LEAVES, max_steps: int = 6) -> st.SearchStrategy[Function]:
+    """Draw the square of a scalar-valued polynomial: exact, and nonlinear in what it reaches.
+
+    Every such graph has tensors to save, and gradients that can be differentiated again.
+
+    Example::
+
+        @given(squares())
+        def test(f): assert f.shape == ()
+    """
+    roots = polynomials(
+        max_leaves=max_leaves, max_steps=max_steps, scalar=True, significant_bits=18
+    )
+    return _squares(roots)
 
 
 def result_kind(function: Function) -> tuple[Shape, torch.dtype]:

@@ -25,7 +25,7 @@ def test_shares_storage(target, leaf):
 
 
 @law("detach.cuts-gradient", docs="torch.Tensor.detach")
-@given(f=polynomials(scalar=True))
+@given(f=polynomials(scalar=True, significant_bits=18))
 def test_cuts_gradient(target, f):
     """Gradient does not flow through a detached tensor: it counts as a constant."""
 
@@ -36,7 +36,5 @@ def test_cuts_gradient(target, f):
     target.run(product, *leaves).backward()
     f_numpy = numpy_of(f)
     constant = f_numpy(*f.points)
-    gradients = derivatives.gradient(lambda *x: f_numpy(*x) * constant, f.points)
-    for leaf, expected, reached in zip(leaves, gradients, f.reaches, strict=True):
-        if reached:
-            compare.close(leaf.grad, expected, bound=0.0, dtype=leaf.dtype, what="grad")
+    expected = derivatives.gradient(lambda *x: f_numpy(*x) * constant, f.points)
+    compare.gradients(leaves, expected, f.reaches)
