@@ -15,8 +15,9 @@ from hypothesis.statistics import collector
 from conformance.counterexample import stand_alone
 from conformance.deviations import Deviation, credit
 from conformance.evidence import Evidence
+from conformance.generation import hypothesis_settings
 from conformance.law import Law
-from conformance.profiles import hypothesis_settings, law_seed
+from conformance.profiles import law_seed
 from conformance.results import Counterexample, Verdict
 from conformance.target import Target
 from strategies.devices import current_target

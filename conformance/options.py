@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-PROFILES = ("smoke", "ci", "thorough", "fuzz")
+from conformance.profiles import DEFAULT, PROFILES, Profile
+
 OPTIONS = (
     "target", "profile", "max_examples", "law", "chapter", "deviations", "record", "load",
     "explain", "law_timeout",
@@ -21,6 +22,12 @@ OPTIONS = (
 
 def _destination(option: str) -> str:
     return f"conformance_{option}"
+
+
+def _describe(profile: Profile) -> str:
+    inputs = "the same every time" if profile.derandomized else "new every time"
+    default = " (default)" if profile.name == DEFAULT else ""
+    return f"{profile.name}{default}: {profile.examples} examples a law, {inputs}"
 
 
 def _positive_integer(text: str) -> int:
@@ -52,9 +59,8 @@ def add_options(parser: pytest.Parser) -> None:
         help="what is under test: cpu, cuda:0, cpu/aot_eager ...; repeatable (default: cpu)",
     )  # fmt: skip
     option(
-        "--profile", choices=PROFILES,
-        help="examples a law: smoke 10, ci 50 (default), thorough 1000, fuzz 100000; "
-        "smoke and ci are deterministic",
+        "--profile", choices=list(PROFILES),
+        help="how hard to try: " + "; ".join(map(_describe, PROFILES.values())),
     )  # fmt: skip
     option(
         "--max-examples", type=_positive_integer, metavar="N",
@@ -84,8 +90,7 @@ def add_options(parser: pytest.Parser) -> None:
     )  # fmt: skip
     option(
         "--law-timeout", type=_positive_seconds, metavar="SECONDS",
-        help="end a law that takes longer, with verdict timeout "
-        "(default by profile: 300, 600, 3600, 86400)",
+        help="end a law that takes longer, with verdict timeout (default: the profile's)",
     )  # fmt: skip
 
 

@@ -176,11 +176,11 @@ def test_a_crash_in_anothers_run_is_not_ours(tmp_path: Path) -> None:
 def test_users_hypothesis_settings_stay(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(
         "from hypothesis import given, settings, strategies as st\n"
-        "import conformance.profiles\n"
+        "import conformance.generation\n"
         "from conformance.examine import Examination\n"
         "def test_settings():\n"
         "    before = repr(settings())\n"
-        "    conformance.profiles.hypothesis_settings(5, shrink=True, explain=False)\n"
+        "    conformance.generation.hypothesis_settings(5, shrink=True, explain=False)\n"
         "    assert repr(settings()) == before\n"
         "    assert settings().max_examples == 100\n"
     )

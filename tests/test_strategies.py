@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument, NoSuchExample
 
 import strategies as s
-from conformance.profiles import hypothesis_settings
+from conformance.generation import hypothesis_settings
 from strategies.devices import Place, current_target
 from strategies.functions import Function
 from strategies.indices import ScatterArguments

@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 import strategies
 from conformance import compare
 from conformance.examine import Examination
+from conformance.generation import hypothesis_settings
 from conformance.law import shipped_laws
-from conformance.profiles import hypothesis_settings
 from conformance.reference import creation, derivatives, indexing, optimizers
 from conformance.target import Target
 from tests.runs import command, environment
