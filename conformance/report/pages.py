@@ -15,6 +15,7 @@ from typing import Any
 
 from conformance.deviations import SHIPPED, read_deviations
 from conformance.law import Law, shipped_laws
+from conformance.profiles import DEFAULT, PROFILES
 from conformance.results import read_record
 
 Verdicts = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -40,6 +41,7 @@ def write_pages(record: Path, kills: Sequence[Mapping[str, str]], folder: Path) 
     chapters = [(name, list(group)) for name, group in groupby(laws, lambda law: law.chapter)]
     for name, members in chapters:
         (folder / f"{name}.md").write_text(chapter_page(members, verdicts, run, kills))
+    (folder / "profiles.txt").write_text(profile_table())
     (folder / "index.md").write_text(contents_page(chapters, verdicts, run))
     (folder / "deviations.md").write_text(deviations_page())
     (folder / "saboteurs.md").write_text(saboteurs_page(kills))
@@ -106,6 +108,20 @@ def _evidence_row(line: Mapping[str, Any]) -> tuple[str, ...]:
     if line["verdict"] == "deviates":
         parts = ["its recorded counterexample fails"] if not evidence["examples"] else parts
     return f"`{line['law']}`", f"`{line['target']}`", verdict, "; ".join(parts)
+
+
+def profile_table() -> str:
+    """Return the table of profiles, for the guide."""
+    rows = [
+        (
+            f"`{p.name}`" + (" (default)" if p.name == DEFAULT else ""),
+            f"{p.examples:,}",
+            "the same every time" if p.derandomized else "new; the seed is in the record",
+            f"{p.timeout / 60:,.0f} min",
+        )
+        for p in PROFILES.values()
+    ]
+    return _table(("profile", "examples a law", "inputs", "time limit a law"), rows) + "\n"
 
 
 def deviations_page() -> str:

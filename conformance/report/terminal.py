@@ -99,7 +99,7 @@ class Terminal:
     def summary(self, verdicts: Sequence[Verdict], record: Path | None) -> None:
         """Print the table, then each verdict that fails the run."""
         reporter = self._reporter
-        if reporter is None or not self.laws:
+        if reporter is None or not self.laws or self.config.option.collectonly:
             return
         if self._live:
             reporter.rewrite("", erase=True)
