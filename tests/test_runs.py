@@ -91,6 +91,13 @@ def test_a_terminal_gets_colour_and_a_live_line(tmp_path: Path) -> None:
     assert "\x1b[32m" in text
 
 
+def test_a_verbose_run_names_laws_by_their_ids(tmp_path: Path) -> None:
+    options = ["--pyargs", "conformance", "--profile", "smoke", "--chapter", "detach", "-v"]
+    run = run_laws(options, tmp_path)
+    assert "::" not in run.out
+    assert "holds       detach.cuts-gradient [cpu]  10 examples, " in run.out
+
+
 def test_options_select_by_id_and_chapter(tmp_path: Path) -> None:
     options = ["--law", "scatter*:scatter_", "--law", "detach.cuts-gradient", "--profile", "smoke"]
     run = run_laws(["--pyargs", "conformance", *options], tmp_path)

@@ -33,6 +33,7 @@ class Terminal:
         self.active: list[str] = []
         self.done = 0
         self.failing = 0
+        self.verbosity = 0
         self._shown = 0.0
         self._live = False
 
@@ -46,10 +47,13 @@ class Terminal:
         reporter = self._reporter
         if reporter is None:
             return
-        self._live = bool(getattr(reporter, "isatty", False)) and reporter.verbosity == 0
+        self.verbosity = reporter.verbosity
+        self._live = bool(getattr(reporter, "isatty", False)) and self.verbosity == 0
         reporter.showfspath = False
+        # pytest would name each item by file and function; laws are named by their ids.
+        self.config.option.verbose = min(self.verbosity, 0)
         self._shown = time.monotonic()
-        if reporter.verbosity >= 0:
+        if self.verbosity >= 0:
             reporter.ensure_newline()
             reporter.write_line(f"{len(self.laws)} laws on {_run_line(self.run)}")
 
@@ -65,7 +69,7 @@ class Terminal:
         self.failing += verdict.fails
         if nodeid in self.active:
             self.active.remove(nodeid)
-        if self._reporter is not None and self._reporter.verbosity > 0:
+        if self._reporter is not None and self.verbosity > 0:
             self._verbose(verdict)
         else:
             self._progress()
@@ -80,7 +84,7 @@ class Terminal:
 
     def _progress(self) -> None:
         reporter = self._reporter
-        if reporter is None or reporter.verbosity != 0:
+        if reporter is None or self.verbosity != 0:
             return
         now = time.monotonic()
         due = now - self._shown >= _SECONDS_BETWEEN_LINES
