@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
+from hypothesis import strategies as st
 
 
 class HasDevice(Protocol):
@@ -43,3 +44,47 @@ def current_device() -> torch.device:
         device(type='cpu')
     """
     return current_target.get().device
+
+
+class DevicePair(NamedTuple):
+    """Where a tensor comes from and where it is moved to; they may be the same."""
+
+    source: torch.device
+    destination: torch.device
+
+
+@st.composite
+def _device_pairs(draw: st.DrawFn) -> DevicePair:
+    current = current_device()
+    cpu, meta = torch.device("cpu"), torch.device("meta")
+    pairs = [
+        DevicePair(current, current),
+        DevicePair(current, cpu),
+        DevicePair(cpu, current),
+        DevicePair(current, meta),
+    ]
+    return draw(st.sampled_from(pairs))
+
+
+def devices() -> st.SearchStrategy[torch.device]:
+    """Draw the current target's device.
+
+    Example::
+
+        @given(devices())
+        def test(device): assert torch.zeros(1, device=device).device == device
+    """
+    return st.builds(current_device)
+
+
+def device_pairs() -> st.SearchStrategy[DevicePair]:
+    """Draw a move between devices: within the target's, to and from the CPU, and to meta.
+
+    Nothing moves away from meta, which has no values. Shrinks to no move.
+
+    Example::
+
+        @given(device_pairs())
+        def test(pair): torch.zeros(1, device=pair.source).to(pair.destination)
+    """
+    return _device_pairs()

@@ -23,7 +23,17 @@ FAMILIES: dict[str, tuple[torch.dtype, ...]] = {
 FAMILIES["real"] = FAMILIES["floating"] + FAMILIES["integral"]
 FAMILIES["differentiable"] = FAMILIES["floating"] + FAMILIES["complex"]
 FAMILIES["numeric"] = FAMILIES["real"] + FAMILIES["complex"]
+FAMILIES["split"] = (torch.float32, torch.float64)  # what a complex tensor's parts are
 FAMILIES["any"] = FAMILIES["numeric"] + FAMILIES["boolean"]
+# Dtypes with few operations (torch.Tensor's documentation calls their support limited): on request.
+FAMILIES["unsigned"] = (torch.uint8, torch.uint16, torch.uint32, torch.uint64)
+FAMILIES["float8"] = (
+    torch.float8_e4m3fn,
+    torch.float8_e5m2,
+    torch.float8_e4m3fnuz,
+    torch.float8_e5m2fnuz,
+)
+FAMILIES["all"] = FAMILIES["any"] + FAMILIES["unsigned"][1:] + FAMILIES["float8"]
 
 
 @cache
@@ -55,8 +65,9 @@ def dtypes(family: str = "any") -> st.SearchStrategy[torch.dtype]:
     """Draw a dtype of ``family`` that the current target's device supports.
 
     Families: ``floating``, ``complex``, ``integral``, ``boolean``, ``real``,
-    ``differentiable``, ``numeric``, ``any``. Shrinks towards the family's first
-    member (float32, int64).
+    ``differentiable``, ``numeric``, ``any``; and those that torch supports in few operations:
+    ``unsigned``, ``float8``, and ``all``, which has them too. Shrinks towards the family's
+    first member (float32, int64).
 
     Example::
 

@@ -68,20 +68,42 @@ def expanded(shape: Shape) -> Geometry:
     return Geometry((0, *inner), 0, max(prod(shape[1:]), 1))
 
 
-Layout = Callable[[Shape], Geometry]
+def overlapping(shape: Shape) -> Geometry:
+    """Every stride is 1: neighbouring rows share all but one of their elements."""
+    return Geometry((1,) * len(shape), 0, max(sum(shape) - len(shape) + 1, 1))
 
-LAYOUTS: dict[str, tuple[Layout, int]] = {
-    "contiguous": (contiguous, 0),
-    "transposed": (transposed, 2),
-    "offset": (offset, 0),
-    "stepped": (stepped, 1),
-    "channels-last": (channels_last, 3),
-    "expanded": (expanded, 1),
+
+def doubled(shape: Shape) -> Geometry:
+    """The geometry of the real or imaginary parts of a contiguous complex tensor."""
+    return Geometry(tuple(2 * s for s in contiguous_stride(shape)), 1, 2 * prod(shape))
+
+
+class Layout(NamedTuple):
+    """A geometry by shape, the least rank at which it says something, and for which dtypes.
+
+    ``family`` None stands for all dtypes.
+    """
+
+    geometry: Callable[[Shape], Geometry]
+    least_rank: int = 0
+    family: str | None = None
+
+
+LAYOUTS: dict[str, Layout] = {
+    "contiguous": Layout(contiguous),
+    "transposed": Layout(transposed, least_rank=2),
+    "offset": Layout(offset),
+    "stepped": Layout(stepped, least_rank=1),
+    "channels-last": Layout(channels_last, least_rank=3),
+    "expanded": Layout(expanded, least_rank=1),
+    "conjugated": Layout(contiguous, family="complex"),
+    "negated": Layout(doubled, family="split"),
+    "overlapping": Layout(overlapping, least_rank=2),
 }
-"""Layout by name, with the least rank at which it differs from the contiguous one."""
+"""Layout by name. ``conjugated`` and ``negated`` set torch's lazy conj and neg bits."""
 
 DENSE = ("contiguous", "transposed", "channels-last")
 """Layouts without gaps or overlaps: torch's "non-overlapping and dense"."""
 
-WRITABLE = tuple(name for name in LAYOUTS if name != "expanded")
+WRITABLE = tuple(name for name in LAYOUTS if name not in ("expanded", "overlapping"))
 """Layouts in which every element has memory of its own."""

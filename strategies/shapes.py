@@ -7,8 +7,10 @@ dimensions, then fewer elements, then smaller sides. One row in eight is empty.
 from __future__ import annotations
 
 from functools import cache
+from itertools import permutations as orders
 from itertools import product
 from math import prod
+from typing import NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
@@ -97,3 +99,134 @@ def dims(rank: int) -> st.SearchStrategy[int]:
         raise InvalidArgument(f"dims(rank={rank}): a rank is not negative")
     count = max(rank, 1)
     return st.sampled_from([*range(count), *range(-1, -count - 1, -1)])
+
+
+def dim_tuples(rank: int) -> st.SearchStrategy[tuple[int, ...]]:
+    """Draw distinct dimensions of a tensor of ``rank``, in any order, negative forms included.
+
+    Two forms of one dimension never meet. Shrinks to ().
+
+    Example::
+
+        @given(dim_tuples(3))
+        def test(dims): torch.zeros(2, 2, 2).sum(dims)
+    """
+    if not 0 <= rank <= MAX_RANK:
+        raise InvalidArgument(f"dim_tuples(rank={rank}): use a rank of 0 to {MAX_RANK}")
+    return _dim_tuples(rank)
+
+
+@cache
+def _dim_tuples(rank: int) -> st.SearchStrategy[tuple[int, ...]]:
+    chosen = [order for size in range(rank + 1) for order in orders(range(rank), size)]
+    signed = [
+        tuple(dim - rank if negative else dim for dim, negative in zip(order, signs, strict=True))
+        for order in chosen
+        for signs in product((False, True), repeat=len(order))
+    ]
+    return st.sampled_from(signed)
+
+
+@cache
+def permutations(rank: int) -> st.SearchStrategy[tuple[int, ...]]:
+    """Draw an order of a tensor's dimensions, some of them in negative form.
+
+    Shrinks to the order that changes nothing.
+
+    Example::
+
+        @given(permutations(3))
+        def test(order): torch.zeros(1, 2, 3).permute(order)
+    """
+    if not 0 <= rank <= MAX_RANK:
+        raise InvalidArgument(f"permutations(rank={rank}): use a rank of 0 to {MAX_RANK}")
+    plain = list(orders(range(rank)))
+    negative = [tuple(d - rank if d % 2 else d for d in order) for order in plain]
+    return st.sampled_from(plain + negative)
+
+
+class Broadcast(NamedTuple):
+    """Shapes that broadcast together, and the shape that they broadcast to."""
+
+    shapes: tuple[Shape, ...]
+    result: Shape
+
+
+def _narrowed(result: Shape, pick: int) -> Shape:
+    """Drop leading sides of a shape, or make some of its sides 1, as one byte says."""
+    rank = len(result)
+    dropped = max(pick % 16 - 12, 0)
+    ones = pick // 16
+    sides = [1 if ones >> dim & 1 else side for dim, side in enumerate(result)]
+    return tuple(sides[min(dropped, rank) :])
+
+
+@st.composite
+def _broadcastable_shapes(draw: st.DrawFn, count: int) -> Broadcast:
+    widest = draw(shapes())
+    picks = draw(st.binary(min_size=count, max_size=count))
+    narrowed = tuple(_narrowed(widest, pick) for pick in picks)
+    result = tuple(
+        next((side for side in sides if side != 1), 1)
+        for sides in _columns(narrowed, max(map(len, narrowed)))
+    )
+    return Broadcast(narrowed, result)
+
+
+def _columns(narrowed: tuple[Shape, ...], rank: int) -> list[list[int]]:
+    """The sides that meet in each dimension, shapes aligned at their ends."""
+    padded = [(1,) * (rank - len(shape)) + shape for shape in narrowed]
+    return [[shape[dim] for shape in padded] for dim in range(rank)]
+
+
+def broadcastable_shapes(count: int = 2) -> st.SearchStrategy[Broadcast]:
+    """Draw ``count`` mutually broadcastable shapes and the shape they broadcast to.
+
+    Sides of 1 against longer ones and against zero, and missing leading sides, are included.
+    Shrinks to shapes of rank 0.
+
+    Example::
+
+        @given(broadcastable_shapes(3))
+        def test(drawn): assert torch.broadcast_shapes(*drawn.shapes) == drawn.result
+    """
+    if count < 1:
+        raise InvalidArgument(f"broadcastable_shapes(count={count}): at least 1")
+    return _broadcastable_shapes(count)
+
+
+def _factorizations(elements: int, rank: int) -> list[Shape]:
+    if rank == 0:
+        return [()] if elements == 1 else []
+    if elements == 0:
+        tails = product((0, 1, 2), repeat=rank)
+        return [tail for tail in tails if prod(tail) == 0]
+    return [
+        (side, *rest)
+        for side in range(1, elements + 1)
+        if elements % side == 0
+        for rest in _factorizations(elements // side, rank - 1)
+    ]
+
+
+@cache
+def reshapes(shape: Shape) -> st.SearchStrategy[Shape]:
+    """Draw a shape that ``reshape`` accepts for a tensor of ``shape``, -1 in one place included.
+
+    -1 stands only where the other sides determine it. Shrinks to the flat shape.
+
+    Example::
+
+        @given(reshapes((2, 3)))
+        def test(new): assert torch.zeros(2, 3).reshape(new).numel() == 6
+    """
+    elements = prod(shape)
+    ranks = [1, 0, 2, 3, 4]
+    plain = [new for rank in ranks for new in _factorizations(elements, rank)]
+    inferred = [
+        (*new[:dim], -1, *new[dim + 1 :])
+        for new in plain
+        for dim in range(len(new))
+        if prod(new[:dim] + new[dim + 1 :]) != 0
+    ]
+    return st.sampled_from(plain + inferred)

@@ -102,6 +102,8 @@ def _has_plain_text(flat: torch.Tensor) -> bool:
     values = flat.tolist()
     if not any(map(math.isnan, values)):
         return True
+    if flat.dtype not in _CANONICAL_NAN:
+        return False
     bits = flat.view(_BITS[flat.element_size()]).tolist()
     mask = (1 << (8 * flat.element_size())) - 1
     nans = [b & mask for b, v in zip(bits, values, strict=True) if math.isnan(v)]

@@ -11,23 +11,29 @@ from functools import cache
 from math import prod
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from strategies.devices import current_device
-from strategies.dtypes import dtypes
+from strategies.dtypes import FAMILIES, dtypes
 from strategies.layouts import LAYOUTS, Geometry
 from strategies.shapes import Shape, shapes
-from strategies.values import KINDS, Array, raw_bytes, value_table
+from strategies.values import AS_BITS, KINDS, Array, bytes_for, decode
 
 Drawn = TypeVar("Drawn")
 
 
 @cache
-def _layout_choice(names: tuple[str, ...], rank: int) -> st.SearchStrategy[str]:
-    return st.sampled_from([name for name in names if LAYOUTS[name][1] <= rank])
+def _layout_choice(
+    names: tuple[str, ...], rank: int, dtype: torch.dtype
+) -> st.SearchStrategy[str]:
+    def fits(name: str) -> bool:
+        layout = LAYOUTS[name]
+        family = FAMILIES[layout.family] if layout.family else (dtype,)
+        return layout.least_rank <= rank and dtype in family
+
+    return st.sampled_from([name for name in names if fits(name)])
 
 
 def from_storage(
@@ -35,16 +41,25 @@ def from_storage(
 ) -> torch.Tensor:
     """Build the tensor that views the flat array ``values`` through ``geometry``.
 
-    ``values`` has ``geometry.storage`` elements; bfloat16 comes as uint16 bit patterns.
+    ``values`` has ``geometry.storage`` elements; dtypes that NumPy lacks come as bit patterns.
     The tensor owns a copy of the values.
     """
-    if dtype == torch.bfloat16:
-        flat = torch.from_numpy(values.view(np.int16).copy()).view(torch.bfloat16)
-    else:
-        flat = torch.from_numpy(values.copy())
+    flat = torch.from_numpy(values.copy())
+    if dtype in AS_BITS:
+        flat = flat.view(AS_BITS[dtype]).view(dtype)
     if device.type != "cpu":
         flat = flat.to(device)
     return torch.as_strided(flat, shape, geometry.stride, geometry.offset)
+
+
+def _with_lazy_bit(layout: str, values: Array, plain: torch.Tensor) -> torch.Tensor:
+    """Set the conj or neg bit that a layout asks for: its values are then of opposite sign."""
+    if layout == "conjugated":
+        return plain.conj()
+    if layout == "negated":
+        parts = torch.from_numpy(values.view(f"c{2 * values.itemsize}").copy())
+        return parts.to(plain.device).reshape(plain.shape).conj().imag
+    return plain
 
 
 @st.composite
@@ -58,11 +73,12 @@ def _tensors(
 ) -> torch.Tensor:
     drawn_dtype = draw(dtype)
     drawn_shape = draw(shape)
-    layout, _ = LAYOUTS[draw(_layout_choice(layouts, len(drawn_shape)))]
-    geometry = layout(drawn_shape)
-    chosen = np.frombuffer(draw(raw_bytes(geometry.storage)), dtype=np.uint8)
-    values = value_table(drawn_dtype, kind)[chosen]
-    tensor = from_storage(values, drawn_dtype, drawn_shape, geometry, current_device())
+    layout = draw(_layout_choice(layouts, len(drawn_shape), drawn_dtype))
+    geometry = LAYOUTS[layout].geometry(drawn_shape)
+    raw = draw(bytes_for(geometry.storage, drawn_dtype, kind))
+    values = decode(raw, drawn_dtype, kind)
+    plain = from_storage(values, drawn_dtype, drawn_shape, geometry, current_device())
+    tensor = _with_lazy_bit(layout, values, plain)
     return tensor.requires_grad_() if requires_grad else tensor
 
 
@@ -150,14 +166,17 @@ def layout_of(tensor: torch.Tensor) -> str:
     """
     if tensor.layout != torch.strided:
         return str(tensor.layout).removeprefix("torch.")
+    if tensor.is_conj() or tensor.is_neg():
+        return "conjugated" if tensor.is_conj() else "negated"
     shape, stride = tuple(tensor.shape), tensor.stride()
     if any(step == 0 and side > 1 for step, side in zip(stride, shape, strict=True)):
         return "expanded"
     if tensor.is_contiguous():
         whole = tensor.untyped_storage().nbytes() == prod(shape) * tensor.element_size()
         return "contiguous" if whole else "offset"
-    if sum((s - 1) * step for s, step in zip(shape, stride, strict=True)) + 1 > prod(shape):
-        return "stepped"
+    reach = sum((side - 1) * step for side, step in zip(shape, stride, strict=True)) + 1
+    if reach != prod(shape):
+        return "stepped" if reach > prod(shape) else "overlapping"
     if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
         return "channels-last"
     return "transposed"

@@ -5,11 +5,14 @@ choice for Hypothesis, and shrinking a byte towards 0 makes its element simpler.
 
 ``dyadic`` values are small multiples of 1/8: sums, products and scatters of a few of them
 are exact in every floating dtype, so that equality is ``==``. ``any`` adds nan, infinities,
--0.0, subnormals and the extremes of the dtype, for operations that only move data.
+-0.0, subnormals and the extremes of the dtype, for operations that only move data. ``bits``
+are all bit patterns, nan payloads included. ``away-from-kinks`` values are neither integers nor
+near zero, for derivatives. ``probability`` values are dyadic, in [0, 1], both ends included.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from math import prod
 from typing import Any
@@ -20,11 +23,12 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
+from strategies.dtypes import FAMILIES
 from strategies.shapes import Shape
 
 Array = npt.NDArray[Any]
 
-KINDS = ("dyadic", "any")
+KINDS = ("dyadic", "any", "bits", "away-from-kinks", "probability")
 _BYTES = 256
 
 NUMPY_DTYPES: dict[torch.dtype, np.dtype[Any]] = {
@@ -40,12 +44,59 @@ NUMPY_DTYPES: dict[torch.dtype, np.dtype[Any]] = {
     torch.float64: np.dtype(np.float64),
     torch.complex64: np.dtype(np.complex64),
     torch.complex128: np.dtype(np.complex128),
+    torch.uint16: np.dtype(np.uint16),
+    torch.uint32: np.dtype(np.uint32),
+    torch.uint64: np.dtype(np.uint64),
+    # NumPy has no float8 either: bit patterns
+    torch.float8_e4m3fn: np.dtype(np.uint8),
+    torch.float8_e5m2: np.dtype(np.uint8),
+    torch.float8_e4m3fnuz: np.dtype(np.uint8),
+    torch.float8_e5m2fnuz: np.dtype(np.uint8),
+}
+
+AS_BITS: dict[torch.dtype, torch.dtype] = {
+    torch.bfloat16: torch.int16,
+    **dict.fromkeys(FAMILIES["float8"], torch.uint8),
+}
+"""Dtypes that NumPy lacks, and the integer dtype under which torch takes their bits."""
+
+_FLOAT8_FORMATS = {  # mantissa bits and exponent bias: arXiv:2209.05433, arXiv:2206.02915
+    torch.float8_e4m3fn: (3, 7),
+    torch.float8_e5m2: (2, 15),
+    torch.float8_e4m3fnuz: (3, 8),
+    torch.float8_e5m2fnuz: (2, 16),
 }
 
 
 def bfloat16_bits(values: Array) -> Array:
     """Return the bfloat16 bit patterns (uint16) of values that bfloat16 holds exactly."""
     return (values.astype(np.float32).view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+
+
+def _float8_bits(value: float, dtype: torch.dtype) -> int | None:
+    """The bits of a normal number or zero in a float8 format, None if it has no such number."""
+    if value == 0:
+        return 0
+    mantissa_bits, bias = _FLOAT8_FORMATS[dtype]
+    fraction, exponent = math.frexp(abs(value))  # value = fraction * 2**exponent, 0.5 <= fraction
+    mantissa = (2 * fraction - 1) * 2**mantissa_bits
+    if mantissa != int(mantissa):
+        return None
+    sign = 0x80 if value < 0 else 0
+    return sign | (exponent - 1 + bias) << mantissa_bits | int(mantissa)
+
+
+def _kinkless_values() -> list[float]:
+    """Multiples of 1/16 between 1/2 and 2 but for 1, both signs: no integer, no half, no zero."""
+    return [sign * n / 16 for n in (24, *range(9, 16), *range(17, 32)) for sign in (1, -1)]
+
+
+def _real_values(dtype: torch.dtype, kind: str) -> list[float]:
+    if kind == "probability":
+        return [n / 8 for n in (0, 8, 4, 2, 6, 1, 3, 5, 7)]
+    if kind == "away-from-kinks":
+        return _kinkless_values()
+    return _dyadic_values() + (3 * _specials(dtype) if kind == "any" else [])
 
 
 def _dyadic_values() -> list[float]:
@@ -92,10 +143,16 @@ def value_table(dtype: torch.dtype, kind: str) -> Array:
         return table.astype(NUMPY_DTYPES[dtype])
     if not dtype.is_floating_point:
         info = torch.iinfo(dtype)
-        small = [sign * n for n in range(9) for sign in ((1, -1) if n and info.min < 0 else (1,))]
+        least = 1 if kind == "away-from-kinks" else 0
+        small = [sign * n for n in range(least, 9) for sign in ((1, -1) if n and info.min < 0 else (1,))]
         extremes = [info.max, info.min, info.max - 1, info.min + 1] if kind == "any" else []
         return np.array(_spread(small + extremes), dtype=NUMPY_DTYPES[dtype])
-    values = _dyadic_values() + (3 * _specials(dtype) if kind == "any" else [])
+    if dtype in _FLOAT8_FORMATS:
+        if kind == "any":
+            return np.arange(_BYTES, dtype=np.uint8)  # each of the 256 numbers once
+        encoded = [_float8_bits(value, dtype) for value in _real_values(dtype, kind)]
+        return np.array(_spread([bits for bits in encoded if bits is not None]), dtype=np.uint8)
+    values = _real_values(dtype, kind)
     if dtype == torch.bfloat16:
         return bfloat16_bits(np.array(_spread(values), dtype=np.float64))
     return np.array(_spread(values), dtype=NUMPY_DTYPES[dtype])
@@ -107,20 +164,31 @@ def raw_bytes(count: int) -> st.SearchStrategy[bytes]:
     return st.binary(min_size=count, max_size=count)
 
 
+def bytes_for(elements: int, dtype: torch.dtype, kind: str) -> st.SearchStrategy[bytes]:
+    """Draw the bytes from which :func:`decode` makes ``elements`` elements."""
+    width = NUMPY_DTYPES[dtype].itemsize if kind == "bits" else 1
+    return raw_bytes(elements * width)
+
+
+def decode(raw: bytes, dtype: torch.dtype, kind: str) -> Array:
+    """Return the flat array that drawn bytes stand for."""
+    if kind == "bits" and dtype != torch.bool:  # a bool has two legal patterns
+        return np.frombuffer(raw, dtype=NUMPY_DTYPES[dtype])
+    chosen: Array = value_table(dtype, kind)[np.frombuffer(raw, dtype=np.uint8)]
+    return chosen
+
+
 @st.composite
 def _arrays(draw: st.DrawFn, dtype: torch.dtype, shape: Shape, kind: str) -> Array:
-    table = value_table(dtype, kind)
-    chosen = np.frombuffer(draw(raw_bytes(prod(shape))), dtype=np.uint8)
-    result: Array = table[chosen].reshape(shape)
-    return result
+    return decode(draw(bytes_for(prod(shape), dtype, kind)), dtype, kind).reshape(shape).copy()
 
 
 def arrays(
     *, dtype: torch.dtype = torch.float64, shape: Shape = (), kind: str = "dyadic"
 ) -> st.SearchStrategy[Array]:
-    """Draw a NumPy array of ``shape`` with values of ``kind`` (``dyadic`` or ``any``).
+    """Draw a NumPy array of ``shape`` with values of ``kind``, as the module lists them.
 
-    bfloat16 arrays come as their bit patterns (uint16), since NumPy has no such dtype.
+    Arrays of bfloat16 and float8 come as bit patterns, since NumPy has no such dtypes.
 
     Example::
 
