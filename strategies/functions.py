@@ -17,14 +17,25 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from math import prod
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
-from strategies.bounds import Bound, linear, product, smooth
+from strategies.bounds import Bound
+from strategies.operations import (
+    DOUBLE,
+    EXACT_BITS,
+    IN_PLACE,
+    POLYNOMIAL,
+    SMOOTH,
+    SUM,
+    Operation,
+    Value,
+    is_exact,
+)
 from strategies.shapes import Shape
 from strategies.values import Array, raw_bytes, value_table
 
@@ -32,9 +43,6 @@ MAX_LEAVES = 3
 _LEAF_SHAPES: tuple[Shape, ...] = ((), (1,), (2,), (3,), (1, 2), (2, 1), (2, 3), (3, 2), (2, 2))
 _BYTES_PER_STEP = 3
 _LARGEST_ROUNDING = 2.0**16
-# A float64 holds 53 bits. The rest is for what laws do to an exact derivative: weigh it with a
-# cotangent's entries, sum that, and pass through intermediate cotangents larger than the result's.
-_EXACT_BITS = 36
 
 
 def evaluator(body: str, leaves: int, xp: ModuleType) -> Callable[..., Any]:
@@ -84,144 +92,6 @@ class Function:
 Limit = Callable[[Bound], bool]
 
 
-class Value(NamedTuple):
-    """One line's result: name, text, the names it uses, shape, bound, the leaves under it."""
-
-    name: str
-    text: str
-    uses: tuple[str, ...]
-    shape: Shape
-    bound: Bound
-    depends: frozenset[int]
-
-
-class Operation(NamedTuple):
-    """One kind of line: text with ``{a}``, ``{b}``; legality, shape and bound of the result."""
-
-    text: str
-    arity: int
-    legal: Callable[..., bool]
-    shape: Callable[..., Shape]
-    bound: Callable[..., Bound]
-
-
-def _always(*_: Value) -> bool:
-    return True
-
-
-def _broadcasts(a: Value, b: Value) -> bool:
-    return all(m == n or 1 in (m, n) for m, n in zip(a.shape[::-1], b.shape[::-1], strict=False))
-
-
-def _broadcast(a: Value, b: Value) -> Shape:
-    return np.broadcast_shapes(a.shape, b.shape)
-
-
-def _same(a: Value) -> Shape:
-    return a.shape
-
-
-def _multiplies(a: Value, b: Value) -> bool:
-    return len(a.shape) == 2 and len(b.shape) in (1, 2) and a.shape[1] == b.shape[0]
-
-
-def _has_dim(a: Value) -> bool:
-    return len(a.shape) >= 1
-
-
-def _keep(a: Value) -> Bound:
-    return a.bound
-
-
-_POLYNOMIAL: tuple[Operation, ...] = (
-    Operation(
-        "{a} + {b}", 2, _broadcasts, _broadcast,
-        lambda a, b: linear((a.bound, b.bound), 2, rounds=False),
-    ),
-    Operation("{a} * {b}", 2, _broadcasts, _broadcast, lambda a, b: product(a.bound, b.bound)),
-    Operation(
-        "{a} - {b}", 2, _broadcasts, _broadcast,
-        lambda a, b: linear((a.bound, b.bound), 2, rounds=False),
-    ),
-    Operation("-{a}", 1, _always, _same, _keep),
-    Operation("{a} * {a}", 1, _always, _same, lambda a: product(a.bound, a.bound)),
-    Operation(
-        "{a} * 0.5 + 0.25", 1, _always, _same,
-        lambda a: linear((product(a.bound, Bound(0.5, 0, 0, 0, 0, 1)),
-                           Bound(0.25, 0, 0, 0, 0, 2)), 2, rounds=False),
-    ),
-    Operation(
-        "{a}.sum()", 1, _always, lambda a: (),
-        lambda a: linear((a.bound,), prod(a.shape), rounds=False),
-    ),
-    Operation(
-        "{a}.sum(-1)", 1, _has_dim, lambda a: a.shape[:-1],
-        lambda a: linear((a.bound,), a.shape[-1], rounds=False),
-    ),
-    Operation(
-        "{a} @ {b}", 2, _multiplies, lambda a, b: (a.shape[0], *b.shape[1:]),
-        lambda a, b: product(a.bound, b.bound, a.shape[1]),
-    ),
-    Operation("{a}.reshape(-1)", 1, _always, lambda a: (prod(a.shape),), _keep),
-    Operation("xp.swapaxes({a}, 0, -1)", 1, _has_dim, lambda a: (
-        a.shape[-1], *a.shape[1:-1], a.shape[0]) if len(a.shape) > 1 else a.shape, _keep),
-    Operation("{a}[0]", 1, _has_dim, lambda a: a.shape[1:], _keep),
-    Operation(
-        "{a}[..., [0, -1, 0]]", 1, _has_dim, lambda a: (*a.shape[:-1], 3),
-        _keep,
-    ),
-    Operation("xp.flip({a}, (0,))", 1, _has_dim, _same, _keep),
-    Operation("{a}[..., None]", 1, lambda a: len(a.shape) < 3, lambda a: (*a.shape, 1), _keep),
-    Operation(
-        "xp.stack(({a}, {a} + {b}))", 2,
-        lambda a, b: _broadcasts(a, b) and _broadcast(a, b) == a.shape and len(a.shape) < 3,
-        lambda a, b: (2, *a.shape),
-        lambda a, b: linear((a.bound, b.bound), 2, rounds=False),
-    ),
-)  # fmt: skip
-
-_DOUBLE = Operation(
-    "{a} * 2.0", 1, _always, _same, lambda a: product(a.bound, Bound(2, 0, 0, 0, 0, 0))
-)
-_SUM = next(o for o in _POLYNOMIAL if o.text == "{a}.sum()")
-
-_SMOOTH: tuple[Operation, ...] = (
-    Operation("xp.sin({a})", 1, _always, _same, lambda a: smooth(a.bound, 1, 1, 1)),
-    Operation("xp.cos({a})", 1, _always, _same, lambda a: smooth(a.bound, 1, 1, 1)),
-    Operation("xp.tanh({a})", 1, _always, _same, lambda a: smooth(a.bound, 1, 1, 0.77)),
-    Operation(
-        "xp.exp({a})", 1, lambda a: a.bound.size <= 4, _same,
-        lambda a: smooth(a.bound, *[float(np.exp(a.bound.size))] * 3),
-    ),
-    Operation(
-        "xp.sqrt({a} * {a} + 1)", 1, _always, _same,
-        lambda a: smooth(a.bound, a.bound.size + 1, 1, 1),
-    ),
-    Operation(
-        "xp.log({a} * {a} + 1)", 1, _always, _same,
-        lambda a: smooth(a.bound, 2 * float(np.log1p(a.bound.size)), 1, 2),
-    ),
-    Operation(
-        "{a} / ({b} * {b} + 1)", 2, _broadcasts, _broadcast,
-        lambda a, b: product(a.bound, smooth(b.bound, 1, 0.65, 2)),
-    ),
-    Operation(
-        "1 / (xp.exp(-{a}) + 1)", 1, lambda a: a.bound.size <= 16, _same,
-        lambda a: smooth(a.bound, 1, 0.25, 0.1),
-    ),
-    Operation(
-        "{a}.mean()", 1, _always, lambda a: (),
-        lambda a: linear((a.bound,), 1, rounds=True),
-    ),
-)  # fmt: skip
-
-
-def _is_exact(bound: Bound, bits: int) -> bool:
-    """Whether value and derivatives are multiples of a power of two that ``bits`` can hold."""
-    largest = max(bound.size, bound.slope, bound.curve, 1.0)
-    return bound.fraction is not None and largest * 2.0**bound.fraction <= 2.0**bits
-
-
 def _is_accurate(bound: Bound) -> bool:
     return max(bound.value_error, bound.slope_error, bound.slope) <= _LARGEST_ROUNDING
 
@@ -256,13 +126,15 @@ def _step(
 
 def _apply(operation: Operation, operands: tuple[Value, ...], name: str) -> Value:
     uses = tuple(o.name for o in operands)
+    names = {"a": uses[0], "b": uses[-1], "v": name, "wider": (2, *operands[0].shape)}
+    text = f"{name} = {operation.text}\n{operation.then}".strip().format(**names)
     return Value(
         name,
-        operation.text.format(a=uses[0], b=uses[-1]),
+        text,
         uses,
         operation.shape(*operands),
         operation.bound(*operands),
-        frozenset().union(*(o.depends for o in operands)),
+        frozenset().union(*(o.depends for o in operands[operation.first_differentiable :])),
     )
 
 
@@ -291,13 +163,13 @@ def _assemble(
         if step is not None:
             values.append(step)
     if len(values) == len(leaves):  # a result that is itself a leaf would be a case of its own
-        values.append(_apply(_DOUBLE, (leaves[-1],), "v0"))
+        values.append(_apply(DOUBLE, (leaves[-1],), "v0"))
     if scalar and values[-1].shape:
-        values.append(_apply(_SUM, (values[-1],), f"v{len(values)}"))
+        values.append(_apply(SUM, (values[-1],), f"v{len(values)}"))
     result = values[-1]
     needed = _needed(values[len(leaves) :], result)
-    lines = [f"{v.name} = {v.text}" for v in needed]
-    exact = all(_is_exact(v.bound, _EXACT_BITS) for v in needed)
+    lines = [v.text for v in needed]
+    exact = all(is_exact(v.bound, EXACT_BITS) for v in needed)
     return Function(
         body="\n".join([*lines, f"return {result.name}"]),
         points=points,
@@ -334,6 +206,12 @@ def _functions(
     return _assemble(points, draw(_programs(max_steps)), operations, affordable, scalar)
 
 
+@cache
+def _meeting(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
+    """Operations of two operands three times, or most functions would depend on one leaf."""
+    return operations + 2 * tuple(operation for operation in operations if operation.arity == 2)
+
+
 def _checked(max_leaves: int, max_steps: int) -> None:
     if not 1 <= max_leaves <= MAX_LEAVES:
         raise InvalidArgument(f"max_leaves={max_leaves}: use 1 to {MAX_LEAVES}")
@@ -342,12 +220,18 @@ def _checked(max_leaves: int, max_steps: int) -> None:
 
 
 def functions(
-    *, max_leaves: int = MAX_LEAVES, max_steps: int = 6, scalar: bool = False
+    *,
+    max_leaves: int = MAX_LEAVES,
+    max_steps: int = 6,
+    scalar: bool = False,
+    in_place: bool = False,
 ) -> st.SearchStrategy[Function]:
     """Draw a smooth function R^shapes -> R^shape with the point to differentiate it at.
 
-    Nodes are reused, leaves may go unused, shapes broadcast. ``scalar=True`` gives functions
-    whose result has shape (). ``Function.rounding`` bounds the error of a derivative.
+    Nodes are reused, leaves may go unused, shapes broadcast, branches depend on exact values.
+    ``scalar=True`` gives functions whose result has shape (), ``in_place=True`` ones that may
+    write to intermediate values and to views of them. ``Function.rounding`` bounds the error of
+    a derivative.
 
     Example::
 
@@ -355,7 +239,8 @@ def functions(
         def test(f): f(*f.leaves(torch.device("cpu"))).backward()
     """
     _checked(max_leaves, max_steps)
-    return _functions(_POLYNOMIAL + _SMOOTH, _is_accurate, max_leaves, max_steps, scalar)
+    operations = POLYNOMIAL + SMOOTH + (IN_PLACE if in_place else ())
+    return _functions(_meeting(operations), _is_accurate, max_leaves, max_steps, scalar)
 
 
 def polynomials(
@@ -363,12 +248,14 @@ def polynomials(
     max_leaves: int = MAX_LEAVES,
     max_steps: int = 6,
     scalar: bool = False,
-    significant_bits: int = _EXACT_BITS,
+    in_place: bool = False,
+    significant_bits: int = EXACT_BITS,
 ) -> st.SearchStrategy[Function]:
     """Draw a function whose values and derivatives are exact in float64: ``==`` judges it.
 
-    They need at most ``significant_bits`` bits, so that a product of two such functions is exact
-    as well with half as many. Otherwise as :func:`functions`.
+    A polynomial on each side of its branches. Values need at most ``significant_bits`` bits, so
+    that a product of two such functions is exact as well with half as many. Otherwise as
+    :func:`functions`.
 
     Example::
 
@@ -376,10 +263,11 @@ def polynomials(
         def test(f): assert f.rounding == 0
     """
     _checked(max_leaves, max_steps)
-    if not 12 <= significant_bits <= _EXACT_BITS:
-        raise InvalidArgument(f"significant_bits={significant_bits}: use 12 to {_EXACT_BITS}")
-    exact = partial(_is_exact, bits=significant_bits)
-    return _functions(_POLYNOMIAL, exact, max_leaves, max_steps, scalar)
+    if not 12 <= significant_bits <= EXACT_BITS:
+        raise InvalidArgument(f"significant_bits={significant_bits}: use 12 to {EXACT_BITS}")
+    exact = partial(is_exact, bits=significant_bits)
+    operations = POLYNOMIAL + (IN_PLACE if in_place else ())
+    return _functions(_meeting(operations), exact, max_leaves, max_steps, scalar)
 
 
 @st.composite

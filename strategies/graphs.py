@@ -27,7 +27,7 @@ VIEWS: dict[str, Make] = {
     "whole": lambda base: base.view(base.shape),
     "flipped dims": lambda base: base.permute(tuple(reversed(range(base.dim())))),
     "unsqueezed": lambda base: base.unsqueeze(0),
-    "first half": lambda base: base.narrow(0, 0, (base.shape[0] + 1) // 2) if base.dim() else base[...],
+    "first half": lambda base: base[: (base.shape[0] + 1) // 2] if base.dim() else base[...],
     "every second": lambda base: base[::2] if base.dim() else base[...],
     "last": lambda base: base[-1] if base.dim() and base.shape[0] else base[...],
     "expanded": lambda base: base.expand(2, *base.shape),

@@ -144,7 +144,8 @@ def value_table(dtype: torch.dtype, kind: str) -> Array:
     if not dtype.is_floating_point:
         info = torch.iinfo(dtype)
         least = 1 if kind == "away-from-kinks" else 0
-        small = [sign * n for n in range(least, 9) for sign in ((1, -1) if n and info.min < 0 else (1,))]
+        signs = (1, -1) if info.min < 0 else (1,)
+        small = [sign * n for n in range(least, 9) for sign in (signs if n else (1,))]
         extremes = [info.max, info.min, info.max - 1, info.min + 1] if kind == "any" else []
         return np.array(_spread(small + extremes), dtype=NUMPY_DTYPES[dtype])
     if dtype in _FLOAT8_FORMATS:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-STEP = 2.0**-500
+STEP = 2.0**-600  # its square underflows to 0: the real parts, on which branches depend, stay
 
 
 def jacobian(function: Callable[..., Any], points: Sequence[Array]) -> list[Array]:
@@ -55,6 +55,15 @@ class HyperDual:
     def _each(self, linear: Callable[[Any], Any]) -> HyperDual:
         return HyperDual(*map(linear, self.parts))
 
+    @property
+    def real(self) -> Any:
+        """The values themselves, for conditions: a branch is a constant to its derivatives."""
+        return self.parts[0]
+
+    def __setitem__(self, index: Any, new: Any) -> None:
+        for part, value in zip(self.parts, _hyper_dual(new).parts, strict=True):
+            part[index] = value
+
     def __getitem__(self, index: Any) -> HyperDual:
         return self._each(lambda part: part[index])
 
@@ -93,7 +102,16 @@ class HyperDual:
     def __array_function__(
         self, function: Any, types: Any, arguments: Any, keywords: Any
     ) -> HyperDual:
+        if function not in _LINEAR:
+            raise TypeError(f"numpy.{function.__name__} is not known to be linear")
         return HyperDual(*(function(*_part(arguments, number), **keywords) for number in range(4)))
+
+
+_LINEAR = (
+    np.stack, np.concatenate, np.swapaxes, np.moveaxis, np.flip, np.roll, np.tile, np.tril,
+    np.diagonal, np.trace, np.cumsum, np.diff, np.broadcast_to, np.where,
+)  # fmt: skip
+"""NumPy's functions that take each part of their operands to the same part of the result."""
 
 
 def _hyper_dual(number: Any) -> HyperDual:
