@@ -102,6 +102,9 @@ LAYOUTS: dict[str, Layout] = {
 }
 """Layout by name. ``conjugated`` and ``negated`` set torch's lazy conj and neg bits."""
 
+LAZY = ("conjugated", "negated")
+"""Layouts whose memory holds other values than the tensor: a bit says how to read them."""
+
 DENSE = ("contiguous", "transposed", "channels-last")
 """Layouts without gaps or overlaps: torch's "non-overlapping and dense"."""
 

@@ -1,30 +1,39 @@
 """Optimizer options and histories of gradients.
 
-An optimizer's documented options stand in a table; what may not be combined is resolved by
-construction. A history holds the parameters' starting values and, for each step, a gradient or
-None for each parameter: ordinary, zero, repeated, huge and tiny ones.
+The documented options of each optimizer stand in :mod:`strategies.optimizer_tables`; what may
+not be combined is resolved by construction. A history holds the parameters' starting values
+and, for each step, a gradient or None for each parameter: ordinary, zero, repeated, huge and
+tiny ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from inspect import signature
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
+from strategies.devices import current_device
+from strategies.optimizer_tables import (
+    MAX_GROUPS,
+    OPTIONS,
+    RESOLVE,
+    UNSUPPORTED,
+    VARIANTS,
+    Options,
+)
 from strategies.shapes import Shape
 from strategies.values import Array, raw_bytes, value_table
 
 _PARAMETER_SHAPES: tuple[Shape, ...] = ((), (1,), (3,), (2, 2), (1, 5), (0,))
 _MAX_STEPS = 6
-
-Options = dict[str, Any]
+_MAX_GROUPS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,54 +55,98 @@ class GradientHistory:
         ]
 
 
-_TABLES: dict[str, dict[str, tuple[Any, ...]]] = {
-    "SGD": {
-        "lr": (0.125, 1e-3, 0.0, 1.0),
-        "momentum": (0.0, 0.5, 0.9),
-        "dampening": (0.0, 0.25),
-        "weight_decay": (0.0, 0.1),
-        "nesterov": (False, True),
-        "maximize": (False, True),
-    },
-    "Adam": {
-        "lr": (0.125, 1e-3, 0.0),
-        "betas": ((0.9, 0.999), (0.5, 0.75), (0.0, 0.5)),
-        "eps": (1e-8, 1e-3),
-        "weight_decay": (0.0, 0.1),
-        "amsgrad": (False, True),
-        "maximize": (False, True),
-    },
-}
-
-
-def _nesterov_needs_plain_momentum(options: Options) -> Options:
-    """torch.optim.SGD: "Nesterov momentum requires a momentum and zero dampening"."""
-    if options["nesterov"]:
-        options["momentum"] = options["momentum"] or 0.9
-        options["dampening"] = 0.0
-    return options
-
-
-_RESOLVE: dict[str, Callable[[Options], Options]] = {"SGD": _nesterov_needs_plain_momentum}
+def _check_name(function: str, name: str) -> None:
+    if name not in OPTIONS:
+        raise InvalidArgument(
+            f"{function}({name!r}): no such table; use one of {', '.join(OPTIONS)}"
+        )
 
 
 @cache
 def optimizer_options(name: str) -> st.SearchStrategy[Options]:
     """Draw a legal combination of the documented options of ``torch.optim.<name>``.
 
-    Shrinks towards plain descent: no momentum, no decay, no variants.
+    Shrinks towards plain descent: no momentum, no decay. Which implementation carries the
+    options out is drawn by :func:`optimizer_variants`.
 
     Example::
 
         @given(optimizer_options("SGD"))
         def test(options): torch.optim.SGD([torch.zeros(1)], **options)
     """
-    if name not in _TABLES:
+    _check_name("optimizer_options", name)
+    choices = {key: st.sampled_from(values) for key, values in OPTIONS[name].items()}
+    return st.fixed_dictionaries(choices).map(RESOLVE.get(name, lambda options: options))
+
+
+def _given(options: Options) -> Options:
+    return {option: value for option, value in options.items() if value is not None}
+
+
+@cache
+def group_options(name: str) -> st.SearchStrategy[list[Options]]:
+    """Draw the options of one to three parameter groups of ``torch.optim.<name>``.
+
+    Each group has its own options. An option that is None is left out, which means the same: LBFGS
+    replaces a ``max_eval`` of None for the constructor's argument alone. LBFGS takes one group
+    only, and gets one. Shrinks to one plain group.
+
+    Example::
+
+        @given(group_options("SGD"))
+        def test(groups):
+            torch.optim.SGD([{"params": [torch.zeros(1)], **options} for options in groups])
+    """
+    _check_name("group_options", name)
+    most = MAX_GROUPS.get(name, _MAX_GROUPS)
+    return st.lists(optimizer_options(name).map(_given), min_size=1, max_size=most)
+
+
+def _is_accelerator(device_type: str) -> bool:
+    accelerator = torch.accelerator.current_accelerator()
+    return accelerator is not None and accelerator.type == device_type
+
+
+@cache
+def _variants_on(name: str, device_type: str) -> st.SearchStrategy[Options]:
+    accepted = signature(getattr(torch.optim, name)).parameters
+    accelerated = _is_accelerator(device_type)
+    placed = {"fused": accelerated or device_type == "cpu", "capturable": accelerated}
+
+    def is_legal(option: str) -> bool:
+        refused_on = UNSUPPORTED.get((name, option), ())
+        return option in accepted and placed.get(option, True) and device_type not in refused_on
+
+    legal = [variant for variant in VARIANTS if all(map(is_legal, variant))]
+    return st.sampled_from(legal).map(dict)
+
+
+@st.composite
+def _variants(draw: st.DrawFn, name: str) -> Options:
+    # Only a draw knows the device: strategies are made before a run sets its target.
+    return draw(_variants_on(name, current_device().type))
+
+
+def optimizer_variants(name: str) -> st.SearchStrategy[Options]:
+    """Draw a choice of implementation of ``torch.optim.<name>``, legal on the current device.
+
+    Nothing (torch chooses), foreach or for-loop, fused, differentiable, capturable: whichever
+    the class accepts; capturable on accelerators only. A differentiable step changes parameters
+    in place under autograd, so it takes parameters that are no leaves: clones of them. Shrinks
+    to ``{}``.
+
+    Example::
+
+        @given(optimizer_options("Adam"), optimizer_variants("Adam"))
+        def test(options, variant): torch.optim.Adam([torch.zeros(1)], **options, **variant)
+    """
+    _check_name("optimizer_variants", name)
+    if not hasattr(torch.optim, name):
         raise InvalidArgument(
-            f"optimizer_options({name!r}): no such table; use one of {', '.join(_TABLES)}"
+            f"optimizer_variants({name!r}): torch {torch.__version__} has no such class; "
+            f"use one that it has, or a newer torch"
         )
-    choices = {key: st.sampled_from(values) for key, values in _TABLES[name].items()}
-    return st.fixed_dictionaries(choices).map(_RESOLVE.get(name, lambda options: options))
+    return _variants(name)
 
 
 def _gradient(kind: int, ordinary: Array, previous: Array | None) -> Array | None:
@@ -109,8 +162,10 @@ def _gradient(kind: int, ordinary: Array, previous: Array | None) -> Array | Non
 
 
 @st.composite
-def _histories(draw: st.DrawFn, max_parameters: int, late_starts: bool) -> GradientHistory:
-    shapes = draw(_shape_lists(max_parameters))
+def _histories(
+    draw: st.DrawFn, max_parameters: int, late_starts: bool, table_of_shapes: tuple[Shape, ...]
+) -> GradientHistory:
+    shapes = draw(_shape_lists(max_parameters, table_of_shapes))
     steps = draw(_step_counts())
     elements = sum(map(prod, shapes))
     table = value_table(torch.float64, "dyadic")
@@ -138,8 +193,10 @@ def _histories(draw: st.DrawFn, max_parameters: int, late_starts: bool) -> Gradi
 
 
 @cache
-def _shape_lists(max_parameters: int) -> st.SearchStrategy[list[Shape]]:
-    return st.lists(st.sampled_from(_PARAMETER_SHAPES), min_size=1, max_size=max_parameters)
+def _shape_lists(
+    max_parameters: int, table_of_shapes: tuple[Shape, ...]
+) -> st.SearchStrategy[list[Shape]]:
+    return st.lists(st.sampled_from(table_of_shapes), min_size=1, max_size=max_parameters)
 
 
 @cache
@@ -147,20 +204,34 @@ def _step_counts() -> st.SearchStrategy[int]:
     return st.sampled_from(range(1, _MAX_STEPS + 1))
 
 
+def _is_shape(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(n, int) and n >= 0 for n in value)
+
+
 def gradient_histories(
-    *, max_parameters: int = 2, late_starts: bool = True
+    *, max_parameters: int = 2, late_starts: bool = True, shapes: Sequence[Shape] | None = None
 ) -> st.SearchStrategy[GradientHistory]:
     """Draw starting values and up to six steps of gradients for a few parameters.
 
     Values are dyadic; a gradient may be None, zero, the previous one again, 2**40 times or
     2**-40 times an ordinary one. ``late_starts=False`` gives every parameter a gradient at the
-    first step. Shrinks to one step of one scalar with gradient 0.
+    first step. ``shapes`` are those that a parameter may have, the simplest first, where not all
+    do: Muon takes matrices only. Shrinks to one step of one scalar (else of the first of
+    ``shapes``) with gradient 0.
 
     Example::
 
-        @given(gradient_histories())
-        def test(history): ...
+        @given(gradient_histories(shapes=[(1, 1), (2, 3), (3, 2)]))
+        def test(history): torch.optim.Muon(history.parameters(torch.float32, device))
     """
     if max_parameters < 1:
         raise InvalidArgument(f"gradient_histories(max_parameters={max_parameters}): at least 1")
-    return _histories(max_parameters, late_starts)
+    if late_starts not in (False, True):
+        raise InvalidArgument(f"gradient_histories(late_starts={late_starts!r}): use False or True")
+    chosen = _PARAMETER_SHAPES if shapes is None else tuple(shapes)
+    if not chosen or not all(map(_is_shape, chosen)):
+        raise InvalidArgument(
+            f"gradient_histories(shapes={shapes!r}): no shapes to draw from; use a sequence of "
+            f"tuples of sides, such as [(2, 3), (3, 2)], or None for every shape"
+        )
+    return _histories(max_parameters, late_starts, chosen)

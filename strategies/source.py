@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from hypothesis.vendor import pretty
 
 from strategies.layouts import contiguous_stride
 
@@ -130,7 +132,7 @@ def _literal(values: torch.Tensor) -> str:
 def _tensor(tensor: torch.Tensor) -> str:
     values = tensor.detach()
     if values.layout != torch.strided:
-        raise TypeError(f"no source text for a tensor of layout {values.layout}")
+        return _sparse(values) + (".requires_grad_()" if tensor.requires_grad else "")
     conjugated, negated = values.is_conj(), values.is_neg()
     if conjugated:
         values = values.conj()
@@ -161,6 +163,18 @@ def _tensor(tensor: torch.Tensor) -> str:
     )
 
 
+def _sparse(values: torch.Tensor) -> str:
+    size = tuple(values.shape)
+    if values.layout == torch.sparse_coo:
+        parts = f"{_tensor(values._indices())}, {_tensor(values._values())}, {size}"
+        return f"torch.sparse_coo_tensor({parts}, is_coalesced={values.is_coalesced()})"
+    if values.layout == torch.sparse_csr:
+        rows, columns = values.crow_indices(), values.col_indices()
+        parts = f"{_tensor(rows)}, {_tensor(columns)}, {_tensor(values.values())}, {size}"
+        return f"torch.sparse_csr_tensor({parts})"
+    raise TypeError(f"no source text for a tensor of layout {values.layout}")
+
+
 def arguments_source(arguments: Mapping[str, object] | Sequence[tuple[str, object]]) -> str:
     """Return one assignment a line for named values: the inputs of one example.
 
@@ -174,3 +188,20 @@ def arguments_source(arguments: Mapping[str, object] | Sequence[tuple[str, objec
         except TypeError as error:
             lines.append(f"# {name}: {error}")
     return "\n".join(lines)
+
+
+@cache
+def teach_hypothesis() -> None:
+    """Make Hypothesis print tensors as :func:`source` in its falsifying examples.
+
+    Called when a tensor is first drawn, not on import; it changes how tensors are printed and
+    nothing else.
+    """
+
+    def print_tensor(value: torch.Tensor, printer: pretty.RepresentationPrinter, _: bool) -> None:
+        try:
+            printer.text(source(value))
+        except TypeError:
+            printer.text(repr(value))
+
+    pretty.for_type_by_name("torch", "Tensor", print_tensor)

@@ -11,23 +11,23 @@ from functools import cache
 from math import prod
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from strategies.devices import current_device
 from strategies.dtypes import FAMILIES, dtypes
-from strategies.layouts import LAYOUTS, Geometry
+from strategies.layouts import LAYOUTS, LAZY, Geometry
 from strategies.shapes import Shape, shapes
+from strategies.source import teach_hypothesis
 from strategies.values import AS_BITS, KINDS, Array, bytes_for, decode
 
 Drawn = TypeVar("Drawn")
 
 
 @cache
-def _layout_choice(
-    names: tuple[str, ...], rank: int, dtype: torch.dtype
-) -> st.SearchStrategy[str]:
+def _layout_choice(names: tuple[str, ...], rank: int, dtype: torch.dtype) -> st.SearchStrategy[str]:
     def fits(name: str) -> bool:
         layout = LAYOUTS[name]
         family = FAMILIES[layout.family] if layout.family else (dtype,)
@@ -52,14 +52,11 @@ def from_storage(
     return torch.as_strided(flat, shape, geometry.stride, geometry.offset)
 
 
-def _with_lazy_bit(layout: str, values: Array, plain: torch.Tensor) -> torch.Tensor:
-    """Set the conj or neg bit that a layout asks for: its values are then of opposite sign."""
-    if layout == "conjugated":
-        return plain.conj()
-    if layout == "negated":
-        parts = torch.from_numpy(values.view(f"c{2 * values.itemsize}").copy())
-        return parts.to(plain.device).reshape(plain.shape).conj().imag
-    return plain
+def _with_lazy_bit(layout: str, values: Array, shape: Shape, device: torch.device) -> torch.Tensor:
+    """Lay out ``values`` conjugated or negated in memory, under torch's lazy conj or neg bit."""
+    wide = values if layout == "conjugated" else values.view(f"c{2 * values.itemsize}")
+    stored = torch.from_numpy(np.conj(wide)).to(device).reshape(shape)
+    return stored.conj() if layout == "conjugated" else stored.conj().imag
 
 
 @st.composite
@@ -71,14 +68,17 @@ def _tensors(
     layouts: tuple[str, ...],
     requires_grad: bool,
 ) -> torch.Tensor:
+    teach_hypothesis()
     drawn_dtype = draw(dtype)
     drawn_shape = draw(shape)
     layout = draw(_layout_choice(layouts, len(drawn_shape), drawn_dtype))
     geometry = LAYOUTS[layout].geometry(drawn_shape)
     raw = draw(bytes_for(geometry.storage, drawn_dtype, kind))
     values = decode(raw, drawn_dtype, kind)
-    plain = from_storage(values, drawn_dtype, drawn_shape, geometry, current_device())
-    tensor = _with_lazy_bit(layout, values, plain)
+    if layout in LAZY:
+        tensor = _with_lazy_bit(layout, values, drawn_shape, current_device())
+    else:
+        tensor = from_storage(values, drawn_dtype, drawn_shape, geometry, current_device())
     return tensor.requires_grad_() if requires_grad else tensor
 
 

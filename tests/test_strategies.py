@@ -15,9 +15,12 @@ from hypothesis.errors import InvalidArgument, NoSuchExample
 import strategies as s
 from conformance.generation import hypothesis_settings
 from strategies.devices import Place, current_target
+from strategies.dtypes import FAMILIES
 from strategies.functions import Function
+from strategies.graphs import GraphTensor, ViewPair
 from strategies.indices import ScatterArguments
 from strategies.layouts import LAYOUTS
+from strategies.shapes import Broadcast
 from strategies.source import arguments_source
 from strategies.tensors import layout_of
 
@@ -74,6 +77,32 @@ REACHED: dict[str, tuple[st.SearchStrategy[Any], Predicate, float]] = {
     "channels last": (s.tensors(), lambda t: layout_of(t) == "channels-last", 0.005),
     "bfloat16": (s.tensors(), lambda t: t.dtype == torch.bfloat16, 0.03),
     "complex": (s.tensors(), lambda t: t.is_complex(), 0.08),
+    "conj bit": (s.tensors(dtype="complex"), lambda t: t.is_conj(), 0.1),
+    "neg bit": (s.tensors(dtype=torch.float32), lambda t: t.is_neg(), 0.08),
+    "overlapping": (s.tensors(), lambda t: layout_of(t) == "overlapping", 0.02),
+    "nan payload": (
+        s.tensors(dtype=torch.float16, shape=(8,), values="bits"),
+        lambda t: bool((t.isnan() & (t.view(torch.int16) & 0x1FF > 0)).any()), 0.1),
+    "float8": (s.tensors(dtype="all"), lambda t: t.dtype.itemsize == 1 and t.is_floating_point(),
+               0.1),
+    "uint64": (s.tensors(dtype="unsigned"), lambda t: t.dtype == torch.uint64, 0.15),
+    "view of a non-leaf": (s.graph_tensors(), lambda g: g.origin == "view of non-leaf", 0.1),
+    "detached": (s.graph_tensors(), lambda g: not g.tensor.requires_grad, 0.1),
+    "uncoalesced": (s.sparse_coo_tensors(), lambda t: not t.is_coalesced(), 0.2),
+    "duplicate entry": (
+        s.sparse_coo_tensors(), lambda t: t.coalesce()._nnz() < t._nnz(), 0.05),
+    "explicit zero": (
+        s.sparse_coo_tensors(), lambda t: bool((t._values() == 0).any()), 0.04),
+    "CSR entry": (s.sparse_csr_tensors(), lambda t: t._nnz() > 0, 0.4),
+    "broadcast of ones": (
+        s.broadcastable_shapes(), lambda b: b.shapes[0] != b.shapes[1], 0.4),
+    "-1 in a reshape": (s.reshapes((2, 6)), lambda new: -1 in new, 0.3),
+    "negative permutation": (s.permutations(3), lambda order: min(order) < 0, 0.3),
+    "move to meta": (s.device_pairs(), lambda pair: pair.destination.type == "meta", 0.15),
+    "branch": (s.functions(), lambda f: ".real >" in f.body, 0.1),
+    "in-place line": (
+        s.functions(in_place=True),
+        lambda f: any(sign in f.body for sign in (" += ", " *= ", " -= ", "] = ")), 0.1),
     "nan": (FLOATS, lambda t: bool(t.isnan().any()), 0.12),
     "inf": (FLOATS, has(float("inf")), 0.12),
     "negative zero": (FLOATS, has_negative_zero, 0.12),
@@ -111,7 +140,8 @@ def test_region_is_reached(region: str) -> None:
 
 def test_every_layout_is_drawn_and_named() -> None:
     seen: list[str] = []
-    share(s.tensors(shape=(2, 3, 2, 2)), lambda t: seen.append(layout_of(t)) is None)  # type: ignore[func-returns-value]
+    three = s.tensors(dtype=st.sampled_from([torch.float32, torch.complex64]), shape=(2, 3, 2, 2))
+    share(three, lambda t: seen.append(layout_of(t)) is None)  # type: ignore[func-returns-value]
     assert set(seen) == set(LAYOUTS)
 
 
@@ -135,9 +165,9 @@ def test_shrinks(case: str) -> None:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(s.tensors(values="any"), st.booleans())
+@given(s.tensors(dtype="all", values="bits"), st.booleans())
 def test_source_rebuilds_a_tensor(tensor: torch.Tensor, leaf: bool) -> None:
-    if leaf and (tensor.is_floating_point() or tensor.is_complex()):
+    if leaf and tensor.dtype in FAMILIES["differentiable"]:
         tensor.requires_grad_()
     names = {"torch": torch, "nan": float("nan"), "inf": float("inf")}
     again = eval(s.source(tensor), names)
@@ -146,6 +176,7 @@ def test_source_rebuilds_a_tensor(tensor: torch.Tensor, leaf: bool) -> None:
     assert again.stride() == tensor.stride()
     assert again.storage_offset() == tensor.storage_offset()
     assert again.requires_grad == tensor.requires_grad
+    assert (again.is_conj(), again.is_neg()) == (tensor.is_conj(), tensor.is_neg())
     assert bytes(again.untyped_storage()) == bytes(tensor.untyped_storage())
 
 
@@ -210,14 +241,82 @@ def test_polynomials_are_exact(f: Function) -> None:
     assert np.array_equal(np.asarray(exact), np.asarray(f.under(np)(*f.points)))
 
 
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(s.broadcastable_shapes(3))
+def test_broadcastable_shapes_broadcast(drawn: Broadcast) -> None:
+    assert torch.broadcast_shapes(*drawn.shapes) == drawn.result
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data(), s.shapes())
+def test_shapes_of_a_shape_are_legal(data: st.DataObject, shape: tuple[int, ...]) -> None:
+    tensor = torch.zeros(shape)
+    assert tensor.reshape(data.draw(s.reshapes(shape))).numel() == tensor.numel()
+    order = data.draw(s.permutations(len(shape)))
+    assert tensor.permute(order).numel() == tensor.numel()
+    dims = data.draw(s.dim_tuples(len(shape)))
+    reduced = tensor.sum(dims) if dims else tensor
+    assert reduced.dim() == len(shape) - len(dims)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(s.graph_tensors(), s.view_pairs())
+def test_graph_places_and_views(drawn: GraphTensor, pair: ViewPair) -> None:
+    assert drawn.tensor.is_leaf == (drawn.origin in ("leaf", "detached"))
+    assert drawn.tensor.requires_grad == (drawn.origin != "detached")
+    assert drawn.leaf.is_leaf
+    storages = {t.untyped_storage().data_ptr() for t in (pair.base, pair.view)}
+    assert len(storages) == 1
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.one_of(s.sparse_coo_tensors(), s.sparse_csr_tensors()))
+def test_source_rebuilds_a_sparse_tensor(tensor: torch.Tensor) -> None:
+    again = eval(s.source(tensor), {"torch": torch})
+    assert again.layout == tensor.layout
+    assert again.shape == tensor.shape
+    assert again._nnz() == tensor._nnz()
+    assert again.to_dense().tolist() == tensor.to_dense().tolist()
+    if tensor.layout == torch.sparse_coo:
+        assert again.is_coalesced() == tensor.is_coalesced()
+
+
+@pytest.mark.parametrize("kind", ["away-from-kinks", "probability"])
+def test_values_stay_in_their_region(kind: str) -> None:
+    def belongs(tensor: torch.Tensor) -> bool:
+        values = tensor.double()
+        if kind == "probability":
+            return bool(((values >= 0) & (values <= 1)).all())
+        return bool(((values != values.round()) & (values.abs() > 0.5) & (values.abs() < 2)).all())
+
+    assert share(s.tensors(dtype="floating", values=kind), belongs) == 1.0
+
+
+def test_hypothesis_prints_tensors_as_source() -> None:
+    @settings(database=None, derandomize=True)
+    @given(s.tensors(dtype=torch.float64))
+    def fails(tensor: torch.Tensor) -> None:
+        raise AssertionError
+
+    with pytest.raises(AssertionError) as error:
+        fails()
+    notes = "\n".join(error.value.__notes__)
+    assert "tensor=torch.tensor(0.0, dtype=torch.float64)" in notes
+
+
 MISTAKES: dict[str, Callable[[], object]] = {
     "dtypes(family='floats')": lambda: s.dtypes("floats"),
     "min_rank=3, max_rank=1": lambda: s.shapes(min_rank=3, max_rank=1),
     "min_side=2": lambda: s.shapes(min_side=2),
     "max_elements=0": lambda: s.shapes(max_elements=0),
     "rank=-1": lambda: s.dims(-1),
+    "rank=9": lambda: s.dim_tuples(9),
+    "permutations(rank=-1)": lambda: s.permutations(-1),
+    "count=0": lambda: s.broadcastable_shapes(0),
+    "dtype='integral'": lambda: s.graph_tensors(dtype="integral"),
+    "significant_bits=99": lambda: s.polynomials(significant_bits=99),
     "kind='all'": lambda: s.arrays(kind="all"),
-    "torch.float8_e5m2": lambda: s.arrays(dtype=torch.float8_e5m2),
+    "torch.quint8": lambda: s.arrays(dtype=torch.quint8),
     "layouts=('transposed',)": lambda: s.tensors(layouts=("transposed",)),
     "values='all'": lambda: s.tensors(values="all"),
     "requires_grad=True": lambda: s.tensors(dtype="real", requires_grad=True),
