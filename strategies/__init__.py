@@ -8,7 +8,16 @@ from strategies.devices import current_device, current_target, device_pairs, dev
 from strategies.dtypes import dtypes
 from strategies.functions import functions, polynomials, squares
 from strategies.graphs import graph_tensors, view_pairs
-from strategies.indices import gather_arguments, illegal_scatter_indices, scatter_arguments
+from strategies.illegal import illegal_arguments, illegal_basic_indices, illegal_masks
+from strategies.indices import (
+    gather_arguments,
+    illegal_scatter_indices,
+    index_add_arguments,
+    index_copy_arguments,
+    index_select_arguments,
+    scatter_arguments,
+    take_along_dim_arguments,
+)
 from strategies.optimizers import (
     gradient_histories,
     group_options,
@@ -25,39 +34,60 @@ from strategies.shapes import (
 )
 from strategies.source import source
 from strategies.sparse import sparse_coo_tensors, sparse_csr_tensors
+from strategies.subscripts import (
+    basic_indices,
+    broadcastable_masks,
+    index_put_arguments,
+    masks,
+    take_arguments,
+)
 from strategies.tensors import tensors, with_cotangent
-from strategies.values import arrays, dyadics, seeds
+from strategies.values import arrays, dyadics, permuted_ranges, seeds
 
+# The order of the documentation's page: from plain values to whole histories.
 __all__ = [
-    "arrays",
-    "broadcastable_shapes",
     "current_device",
     "current_target",
-    "device_pairs",
     "devices",
-    "dim_tuples",
-    "dims",
+    "device_pairs",
     "dtypes",
-    "dyadics",
-    "functions",
-    "gather_arguments",
-    "gradient_histories",
-    "graph_tensors",
-    "group_options",
-    "illegal_scatter_indices",
-    "optimizer_options",
-    "optimizer_variants",
-    "permutations",
-    "polynomials",
-    "reshapes",
-    "scatter_arguments",
-    "seeds",
     "shapes",
-    "source",
+    "broadcastable_shapes",
+    "reshapes",
+    "dims",
+    "dim_tuples",
+    "permutations",
+    "arrays",
+    "dyadics",
+    "permuted_ranges",
+    "seeds",
+    "tensors",
+    "with_cotangent",
+    "graph_tensors",
+    "view_pairs",
     "sparse_coo_tensors",
     "sparse_csr_tensors",
+    "basic_indices",
+    "masks",
+    "broadcastable_masks",
+    "gather_arguments",
+    "scatter_arguments",
+    "index_select_arguments",
+    "index_add_arguments",
+    "index_copy_arguments",
+    "index_put_arguments",
+    "take_arguments",
+    "take_along_dim_arguments",
+    "illegal_arguments",
+    "illegal_basic_indices",
+    "illegal_masks",
+    "illegal_scatter_indices",
+    "functions",
+    "polynomials",
     "squares",
-    "tensors",
-    "view_pairs",
-    "with_cotangent",
+    "gradient_histories",
+    "optimizer_options",
+    "group_options",
+    "optimizer_variants",
+    "source",
 ]

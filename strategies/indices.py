@@ -1,13 +1,15 @@
-"""Index tensors: legal arguments for the scatter and gather families, and illegal ones.
+"""Index tensors along one dimension: legal arguments for what reads or writes by them.
 
-torch.Tensor.scatter_ documents the rule that all of these follow: index, source and self
-have the same rank; ``index.size(d) <= source.size(d)`` for every d, and
-``index.size(d) <= self.size(d)`` for every d other than dim.
+torch.Tensor.scatter_ documents the rule that scatter and gather follow: index, source and
+self have the same rank; ``index.size(d) <= source.size(d)`` for every d, and
+``index.size(d) <= self.size(d)`` for every d other than dim. Positions are int64, and int32
+too where torch documents both; none is negative.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +18,11 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from strategies.devices import current_device
-from strategies.dtypes import dtypes
+from strategies.dtypes import FAMILIES, dtypes
 from strategies.layouts import WRITABLE
 from strategies.shapes import Shape, dims, shapes
 from strategies.tensors import tensors
-from strategies.values import Array, raw_bytes
+from strategies.values import KINDS, Array, raw_bytes
 
 
 class ScatterArguments(NamedTuple):
@@ -40,6 +42,31 @@ class GatherArguments(NamedTuple):
     positions: torch.Tensor
 
 
+class IndexSelectArguments(NamedTuple):
+    """Arguments of index_select: reads the slices of ``source`` at ``positions`` along ``dim``."""
+
+    source: torch.Tensor
+    dim: int
+    positions: torch.Tensor
+
+
+class IndexWriteArguments(NamedTuple):
+    """Arguments of index_add and index_copy: slice i of ``source`` goes to ``positions[i]``."""
+
+    destination: torch.Tensor
+    dim: int
+    positions: torch.Tensor
+    source: torch.Tensor
+
+
+class TakeAlongDimArguments(NamedTuple):
+    """Arguments of take_along_dim: reads ``source``, flattened where ``dim`` is None."""
+
+    source: torch.Tensor
+    positions: torch.Tensor
+    dim: int | None
+
+
 class BadIndex(NamedTuple):
     """A legal call's arguments and, beside them, one index that must be rejected."""
 
@@ -47,8 +74,25 @@ class BadIndex(NamedTuple):
     illegal_index: torch.Tensor
 
 
-def _index_tensor(values: Array) -> torch.Tensor:
+_LONG = (torch.int64,)
+_LONG_OR_INT = (torch.int64, torch.int32)
+
+
+def index_tensor(values: Array) -> torch.Tensor:
+    """Return positions as an int64 tensor on the current target's device."""
     return torch.from_numpy(np.array(values, dtype=np.int64)).to(current_device())
+
+
+def validate(function: str, dtype: str, values: str, duplicates: bool = True) -> None:
+    """Raise InvalidArgument for what the strategies of arguments do not know."""
+    if dtype not in FAMILIES:
+        raise InvalidArgument(
+            f"{function}(dtype={dtype!r}): no such family; use one of {', '.join(FAMILIES)}"
+        )
+    if values not in KINDS:
+        raise InvalidArgument(f"{function}(values={values!r}): use one of {', '.join(KINDS)}")
+    if not isinstance(duplicates, bool):
+        raise InvalidArgument(f"{function}(duplicates={duplicates!r}): use True or False")
 
 
 def _index_shape(limit: Shape, axis: int, picks: bytes) -> Shape:
@@ -120,7 +164,7 @@ def _scatter_arguments(
         for d, extent in enumerate(index_shape)
     )
     source = draw(tensors(dtype=drawn, shape=source_shape, values=values))
-    return ScatterArguments(destination, dim, _index_tensor(positions), source)
+    return ScatterArguments(destination, dim, index_tensor(positions), source)
 
 
 def scatter_arguments(
@@ -142,6 +186,7 @@ def scatter_arguments(
         @given(scatter_arguments(dtype="floating", duplicates=False))
         def test(arguments): ...
     """
+    validate("scatter_arguments", dtype, values, duplicates)
     return _scatter_arguments(dtype, duplicates, values, larger_source)
 
 
@@ -151,13 +196,11 @@ def _gather_arguments(draw: st.DrawFn, dtype: str, values: str) -> GatherArgumen
     shape = tuple(source.shape)
     dim = draw(dims(len(shape)))
     if not shape:
-        return GatherArguments(source, dim, _index_tensor(np.zeros((), dtype=np.int64)))
+        return GatherArguments(source, dim, index_tensor(np.zeros((), dtype=np.int64)))
     axis = dim % len(shape)
     index_shape = _index_shape(shape, axis, draw(raw_bytes(len(shape))))
     raw = draw(raw_bytes(int(np.prod(index_shape))))
-    return GatherArguments(
-        source, dim, _index_tensor(_any_positions(index_shape, shape[axis], raw))
-    )
+    return GatherArguments(source, dim, index_tensor(_any_positions(index_shape, shape[axis], raw)))
 
 
 def gather_arguments(
@@ -170,7 +213,157 @@ def gather_arguments(
         @given(gather_arguments())
         def test(arguments): torch.gather(*arguments)
     """
+    validate("gather_arguments", dtype, values)
     return _gather_arguments(dtype, values)
+
+
+def side_near(side: int, pick: int, duplicates: bool) -> int:
+    """Choose how many positions index a ``side``: no more than it has if none may repeat."""
+    length = _index_shape((side,), 0, bytes([pick]))[0]
+    return length if duplicates else min(length, side)
+
+
+def positions_among(shape: Shape, side: int, duplicates: bool, raw: bytes) -> Array:
+    """Turn bytes into positions in 0 .. side - 1: one for each byte, or distinct ones."""
+    if duplicates:
+        return _any_positions(shape, side, raw)
+    return _distinct_positions((prod(shape),), 0, side, raw).reshape(shape)
+
+
+@st.composite
+def _vectors(
+    draw: st.DrawFn, shape: Shape, dim: int, duplicates: bool, kinds: tuple[torch.dtype, ...]
+) -> torch.Tensor:
+    """Draw a vector of positions along ``dim``; along a tensor of rank 0 it is just [0]."""
+    side = shape[dim] if shape else 1
+    length = side_near(side, draw(raw_bytes(1))[0], duplicates) if shape else 1
+    raw = draw(raw_bytes(length if duplicates else side))
+    positions = index_tensor(positions_among((length,), side, duplicates, raw))
+    return positions.to(draw(st.sampled_from(kinds)))
+
+
+@st.composite
+def _index_select_arguments(
+    draw: st.DrawFn, dtype: str, values: str, duplicates: bool
+) -> IndexSelectArguments:
+    source = draw(tensors(dtype=dtype, shape=_shape_of_rank(0), values=values))
+    dim = draw(dims(source.dim()))
+    positions = draw(_vectors(tuple(source.shape), dim, duplicates, _LONG_OR_INT))
+    return IndexSelectArguments(source, dim, positions)
+
+
+def index_select_arguments(
+    *, dtype: str = "any", values: str = "any", duplicates: bool = True
+) -> st.SearchStrategy[IndexSelectArguments]:
+    """Draw legal arguments for index_select: a vector of positions, shorter or longer than dim.
+
+    Positions are int64 or int32 ("IntTensor or LongTensor", torch.index_select) and never
+    negative; ``duplicates=False`` names none twice.
+
+    Example::
+
+        @given(index_select_arguments())
+        def test(arguments): torch.index_select(*arguments)
+    """
+    validate("index_select_arguments", dtype, values, duplicates)
+    return _index_select_arguments(dtype, values, duplicates)
+
+
+@st.composite
+def _index_write_arguments(
+    draw: st.DrawFn, dtype: str, values: str, duplicates: bool, kinds: tuple[torch.dtype, ...]
+) -> IndexWriteArguments:
+    destination = draw(
+        tensors(dtype=dtype, shape=_shape_of_rank(0), values=values, layouts=WRITABLE)
+    )
+    dim = draw(dims(destination.dim()))
+    positions = draw(_vectors(tuple(destination.shape), dim, duplicates, kinds))
+    shape = list(destination.shape)
+    if shape:
+        shape[dim] = len(positions)
+    source = draw(tensors(dtype=destination.dtype, shape=tuple(shape), values=values))
+    return IndexWriteArguments(destination, dim, positions, source)
+
+
+def index_add_arguments(
+    *, dtype: str = "any", values: str = "dyadic", duplicates: bool = True
+) -> st.SearchStrategy[IndexWriteArguments]:
+    """Draw legal arguments for index_add: as many slices in the source as there are positions.
+
+    Positions are int64 or int32 (torch.Tensor.index_add_), distinct with ``duplicates=False``.
+
+    Example::
+
+        @given(index_add_arguments(dtype="numeric"))
+        def test(arguments): torch.index_add(*arguments)
+    """
+    validate("index_add_arguments", dtype, values, duplicates)
+    return _index_write_arguments(dtype, values, duplicates, _LONG_OR_INT)
+
+
+def index_copy_arguments(
+    *, dtype: str = "any", values: str = "dyadic", duplicates: bool = True
+) -> st.SearchStrategy[IndexWriteArguments]:
+    """Draw legal arguments for index_copy; without the source, they are index_fill's.
+
+    Positions are int64 (torch.Tensor.index_copy_); ``duplicates=False`` names none twice,
+    since the result of index_copy is otherwise unspecified.
+
+    Example::
+
+        @given(index_copy_arguments(duplicates=False))
+        def test(arguments): torch.index_copy(*arguments)
+    """
+    validate("index_copy_arguments", dtype, values, duplicates)
+    return _index_write_arguments(dtype, values, duplicates, _LONG)
+
+
+def _broadcasting_sides(shape: Shape, axis: int, length: int, picks: bytes) -> Shape:
+    """Choose each side but ``axis``: the side itself, or what broadcasts with it."""
+    others = [
+        side if pick < 160 else 1 if side != 1 else 2 + pick % 2
+        for side, pick in zip(shape, picks, strict=True)
+    ]
+    return (*others[:axis], length, *others[axis + 1 :])
+
+
+@st.composite
+def _take_along_dim_arguments(
+    draw: st.DrawFn, dtype: str, values: str, duplicates: bool
+) -> TakeAlongDimArguments:
+    source = draw(tensors(dtype=dtype, shape=_shape_of_rank(0), values=values))
+    flat = not source.dim() or draw(st.sampled_from([False, False, False, True]))
+    shape = (source.numel(),) if flat else tuple(source.shape)
+    dim = draw(dims(len(shape)))
+    axis = dim % len(shape)
+    side = shape[axis]
+    picks = draw(raw_bytes(1 + len(shape)))
+    length = side_near(side, picks[0], duplicates)
+    index_shape = _broadcasting_sides(shape, axis, length, picks[1:])
+    raw = draw(raw_bytes(prod(index_shape)))
+    if duplicates:
+        positions = _any_positions(index_shape, side, raw)
+    else:
+        positions = _distinct_positions(index_shape, axis, side, raw)
+    return TakeAlongDimArguments(source, index_tensor(positions), None if flat else dim)
+
+
+def take_along_dim_arguments(
+    *, dtype: str = "any", values: str = "any", duplicates: bool = True
+) -> st.SearchStrategy[TakeAlongDimArguments]:
+    """Draw legal arguments for take_along_dim: source and positions broadcast but along dim.
+
+    Positions are int64 ("Must have long dtype", torch.take_along_dim) and not negative, which
+    the documentation does not offer. dim is None for sources of rank 0, and for some others.
+    ``duplicates=False`` names no position twice along dim.
+
+    Example::
+
+        @given(take_along_dim_arguments())
+        def test(arguments): torch.take_along_dim(*arguments)
+    """
+    validate("take_along_dim_arguments", dtype, values, duplicates)
+    return _take_along_dim_arguments(dtype, values, duplicates)
 
 
 @st.composite
@@ -186,8 +379,8 @@ def _illegal_scatter_indices(draw: st.DrawFn, dtype: str) -> BadIndex:
     beyond = draw(st.sampled_from([side, -1, side + 1, -side - 1, 2**40]))
     illegal = legal.copy()
     illegal.flat[where] = beyond
-    arguments = ScatterArguments(destination, dim, _index_tensor(legal), source)
-    return BadIndex(arguments, _index_tensor(illegal))
+    arguments = ScatterArguments(destination, dim, index_tensor(legal), source)
+    return BadIndex(arguments, index_tensor(illegal))
 
 
 def illegal_scatter_indices(*, dtype: str = "numeric") -> st.SearchStrategy[BadIndex]:

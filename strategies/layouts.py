@@ -42,6 +42,12 @@ def transposed(shape: Shape) -> Geometry:
     return Geometry(contiguous_stride(shape[::-1])[::-1], 0, prod(shape))
 
 
+def permuted(shape: Shape) -> Geometry:
+    """The first dimension innermost, the others in their order."""
+    inner = contiguous_stride((*shape[1:], shape[0]))
+    return Geometry((inner[-1], *inner[:-1]), 0, prod(shape))
+
+
 def offset(shape: Shape) -> Geometry:
     """Row-major, starting three elements into a larger storage."""
     return Geometry(contiguous_stride(shape), 3, prod(shape) + 5)
@@ -92,6 +98,7 @@ class Layout(NamedTuple):
 LAYOUTS: dict[str, Layout] = {
     "contiguous": Layout(contiguous),
     "transposed": Layout(transposed, least_rank=2),
+    "permuted": Layout(permuted, least_rank=3),
     "offset": Layout(offset),
     "stepped": Layout(stepped, least_rank=1),
     "channels-last": Layout(channels_last, least_rank=3),
@@ -105,7 +112,7 @@ LAYOUTS: dict[str, Layout] = {
 LAZY = ("conjugated", "negated")
 """Layouts whose memory holds other values than the tensor: a bit says how to read them."""
 
-DENSE = ("contiguous", "transposed", "channels-last")
+DENSE = ("contiguous", "transposed", "permuted", "channels-last")
 """Layouts without gaps or overlaps: torch's "non-overlapping and dense"."""
 
 WRITABLE = tuple(name for name in LAYOUTS if name not in ("expanded", "overlapping"))

@@ -18,7 +18,7 @@ from hypothesis.errors import InvalidArgument
 
 from strategies.devices import current_device
 from strategies.dtypes import FAMILIES, dtypes
-from strategies.layouts import LAYOUTS, LAZY, Geometry
+from strategies.layouts import LAYOUTS, LAZY, Geometry, permuted
 from strategies.shapes import Shape, shapes
 from strategies.source import teach_hypothesis
 from strategies.values import AS_BITS, KINDS, Array, bytes_for, decode
@@ -177,6 +177,8 @@ def layout_of(tensor: torch.Tensor) -> str:
     reach = sum((side - 1) * step for side, step in zip(shape, stride, strict=True)) + 1
     if reach != prod(shape):
         return "stepped" if reach > prod(shape) else "overlapping"
+    if tensor.dim() > 2 and stride == permuted(shape).stride:
+        return "permuted"
     if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
         return "channels-last"
     return "transposed"

@@ -226,3 +226,23 @@ def seeds() -> st.SearchStrategy[int]:
         def test(seed): torch.manual_seed(seed)
     """
     return st.integers(0, 2**31 - 1)
+
+
+@st.composite
+def _permuted_ranges(draw: st.DrawFn, count: int) -> Array:
+    remaining = list(range(count))
+    picks = draw(raw_bytes(count))  # a Lehmer code: each picks among what remains
+    return np.array([remaining.pop(p % len(remaining)) for p in picks], dtype=np.int64)
+
+
+def permuted_ranges(count: int) -> st.SearchStrategy[Array]:
+    """Draw the numbers 0 to ``count - 1`` in any order, as int64. Shrinks to ascending order.
+
+    Example::
+
+        @given(permuted_ranges(4))
+        def test(order): assert sorted(order) == [0, 1, 2, 3]
+    """
+    if count < 0:
+        raise InvalidArgument(f"permuted_ranges(count={count}): a count is not negative")
+    return _permuted_ranges(count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent
@@ -39,7 +40,14 @@ from strategies import tensors
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--draws", type=int, metavar="N", help="draws a quality test makes (300)")
     parser.addoption("--kill-table", type=Path, metavar="FILE", help="write the kill table as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    draws: int | None = config.getoption("--draws")
+    if draws is not None:
+        os.environ["CONFORMANCE_DRAWS"] = str(draws)  # before workers start and read it
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -24,7 +24,7 @@ from strategies.optimizers import (
     optimizer_variants,
 )
 from strategies.shapes import Shape
-from tests.test_strategies import minimal
+from tests.quality import minimal
 
 INDEPENDENT = hypothesis_settings(100, shrink=False, explain=False)
 CLASSES: dict[str, Callable[..., torch.optim.Optimizer]] = {

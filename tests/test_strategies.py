@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument, NoSuchExample
 
 import strategies as s
-from conformance.generation import hypothesis_settings
 from strategies.devices import Place, current_target
 from strategies.dtypes import FAMILIES
 from strategies.functions import Function
@@ -23,31 +22,7 @@ from strategies.layouts import LAYOUTS
 from strategies.shapes import Broadcast
 from strategies.source import arguments_source
 from strategies.tensors import layout_of
-
-Predicate = Callable[[Any], bool]
-INDEPENDENT = hypothesis_settings(400, shrink=False, explain=False)
-
-
-def share(strategy: st.SearchStrategy[Any], predicate: Predicate) -> float:
-    """Return the share of 400 independent draws that satisfy a predicate."""
-    found: list[bool] = []
-
-    @INDEPENDENT
-    @given(strategy)
-    def draw(value: Any) -> None:
-        found.append(bool(predicate(value)))
-
-    draw()
-    return sum(found) / len(found)
-
-
-def minimal(strategy: st.SearchStrategy[Any], predicate: Predicate) -> Any:
-    """Return what a failure shrinks to under Hypothesis's own settings."""
-    chosen = settings(
-        max_examples=2000, database=None, derandomize=True, deadline=None,
-        phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
-    return find(strategy, predicate, settings=chosen)
+from tests.quality import INDEPENDENT, Predicate, minimal, share
 
 
 def has(value: float) -> Predicate:
@@ -80,6 +55,8 @@ REACHED: dict[str, tuple[st.SearchStrategy[Any], Predicate, float]] = {
     "conj bit": (s.tensors(dtype="complex"), lambda t: t.is_conj(), 0.1),
     "neg bit": (s.tensors(dtype=torch.float32), lambda t: t.is_neg(), 0.08),
     "overlapping": (s.tensors(), lambda t: layout_of(t) == "overlapping", 0.02),
+    "permuted": (s.tensors(shape=(2, 3, 2)), lambda t: layout_of(t) == "permuted", 0.1),
+    "identity": (s.permuted_ranges(2), lambda a: bool((a == [0, 1]).all()), 0.3),
     "nan payload": (
         s.tensors(dtype=torch.float16, shape=(8,), values="bits"),
         lambda t: bool((t.isnan() & (t.view(torch.int16) & 0x1FF > 0)).any()), 0.1),
@@ -164,7 +141,7 @@ def test_shrinks(case: str) -> None:
     assert text in s.source(minimal(strategy, predicate)).replace("v2", "v1").replace("v0", "v1")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@INDEPENDENT
 @given(s.tensors(dtype="all", values="bits"), st.booleans())
 def test_source_rebuilds_a_tensor(tensor: torch.Tensor, leaf: bool) -> None:
     if leaf and tensor.dtype in FAMILIES["differentiable"]:
@@ -209,7 +186,7 @@ def test_source_of_nan_payloads_and_views() -> None:
     assert arguments_source({"y": object()}).startswith("# y: no source text")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@INDEPENDENT
 @given(s.scatter_arguments(duplicates=False))
 def test_scatter_arguments_are_legal_and_distinct(arguments: ScatterArguments) -> None:
     destination, dim, positions, source = arguments
@@ -223,7 +200,7 @@ def test_scatter_arguments_are_legal_and_distinct(arguments: ScatterArguments) -
         assert all(len(set(line.tolist())) == len(line) for line in lines)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@INDEPENDENT
 @given(s.functions())
 def test_functions_agree_under_torch_and_numpy(f: Function) -> None:
     under_torch = f(*f.leaves(torch.device("cpu"))).detach().numpy()
@@ -233,7 +210,7 @@ def test_functions_agree_under_torch_and_numpy(f: Function) -> None:
     assert np.abs(under_torch - under_numpy).max(initial=0) <= bound
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@INDEPENDENT
 @given(s.polynomials())
 def test_polynomials_are_exact(f: Function) -> None:
     assert f.rounding == 0
@@ -241,13 +218,13 @@ def test_polynomials_are_exact(f: Function) -> None:
     assert np.array_equal(np.asarray(exact), np.asarray(f.under(np)(*f.points)))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@INDEPENDENT
 @given(s.broadcastable_shapes(3))
 def test_broadcastable_shapes_broadcast(drawn: Broadcast) -> None:
     assert torch.broadcast_shapes(*drawn.shapes) == drawn.result
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@INDEPENDENT
 @given(st.data(), s.shapes())
 def test_shapes_of_a_shape_are_legal(data: st.DataObject, shape: tuple[int, ...]) -> None:
     tensor = torch.zeros(shape)
@@ -259,7 +236,7 @@ def test_shapes_of_a_shape_are_legal(data: st.DataObject, shape: tuple[int, ...]
     assert reduced.dim() == len(shape) - len(dims)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@INDEPENDENT
 @given(s.graph_tensors(), s.view_pairs())
 def test_graph_places_and_views(drawn: GraphTensor, pair: ViewPair) -> None:
     assert drawn.tensor.is_leaf == (drawn.origin in ("leaf", "detached"))
@@ -269,7 +246,7 @@ def test_graph_places_and_views(drawn: GraphTensor, pair: ViewPair) -> None:
     assert len(storages) == 1
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@INDEPENDENT
 @given(st.one_of(s.sparse_coo_tensors(), s.sparse_csr_tensors()))
 def test_source_rebuilds_a_sparse_tensor(tensor: torch.Tensor) -> None:
     again = eval(s.source(tensor), {"torch": torch})
@@ -292,6 +269,11 @@ def test_values_stay_in_their_region(kind: str) -> None:
     assert share(s.tensors(dtype="floating", values=kind), belongs) == 1.0
 
 
+def test_permuted_ranges_are_permutations() -> None:
+    assert share(s.permuted_ranges(9), lambda a: sorted(a.tolist()) == list(range(9))) == 1.0
+    assert minimal(s.permuted_ranges(4), lambda a: a[0] != 0).tolist() == [1, 0, 2, 3]
+
+
 def test_hypothesis_prints_tensors_as_source() -> None:
     @settings(database=None, derandomize=True)
     @given(s.tensors(dtype=torch.float64))
@@ -312,6 +294,7 @@ MISTAKES: dict[str, Callable[[], object]] = {
     "rank=-1": lambda: s.dims(-1),
     "rank=9": lambda: s.dim_tuples(9),
     "permutations(rank=-1)": lambda: s.permutations(-1),
+    "permuted_ranges(count=-1)": lambda: s.permuted_ranges(-1),
     "count=0": lambda: s.broadcastable_shapes(0),
     "dtype='integral'": lambda: s.graph_tensors(dtype="integral"),
     "significant_bits=99": lambda: s.polynomials(significant_bits=99),

@@ -7,6 +7,7 @@ Figures are of this machine at this moment: compare ratios within one output. Th
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import statistics
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+import hypothesis.extra.numpy as hnp
+import numpy as np
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,6 +32,7 @@ from conformance.generation import hypothesis_settings
 from conformance.law import shipped_laws
 from conformance.reference import creation, derivatives, indexing, optimizers
 from conformance.target import Target
+from strategies.functions import Function
 from tests.runs import command, environment
 
 REFERENCES = (creation, derivatives, indexing, optimizers)
@@ -82,6 +86,48 @@ def generation(examples: int, rounds: int) -> None:
     for name, strategy in SUBJECTS.items():
         cost = seconds_per_example(strategy, ours, rounds)
         print(f"  {name:<24}{cost * 1e6:8.0f} us  {cost / bare:5.2f} x bare")
+
+
+def others(examples: int, rounds: int) -> None:
+    """Print the cost of tensors of equal size, ours and those that other packages draw.
+
+    All loops run under Hypothesis's own settings, float32, 8 x 8. hypothesis-torch is measured
+    if it is installed; it slows every Hypothesis test of its environment down, this one too.
+    """
+    shape = (8, 8)
+    plain = bare_settings(examples)
+    floats = hnp.arrays(np.float32, shape, elements=st.floats(-2, 2, width=32))
+    dense = hnp.arrays(np.float32, shape, elements=st.floats(-2, 2, width=32), fill=st.nothing())
+    rivals: dict[str, st.SearchStrategy[Any]] = {
+        "strategies.tensors": strategies.tensors(
+            dtype=torch.float32, shape=shape, layouts=("contiguous",)
+        ),
+        "hypothesis.extra.numpy.arrays": floats.map(torch.from_numpy),
+        "the same, every element drawn": dense.map(torch.from_numpy),
+    }
+    if importlib.util.find_spec("hypothesis_torch"):
+        module = importlib.import_module("hypothesis_torch")
+        rivals["hypothesis_torch.tensor_strategy"] = module.tensor_strategy(
+            dtype=torch.float32, shape=shape
+        )
+    costs = {name: seconds_per_example(s, plain, rounds) for name, s in rivals.items()}
+    ours = costs["strategies.tensors"]
+    print("\nfloat32 tensors of shape (8, 8), Hypothesis's own settings:")
+    for name, cost in costs.items():
+        print(f"  {name:<34}{cost * 1e6:8.0f} us  {cost / ours:6.2f} x ours")
+
+
+def evaluation(examples: int, rounds: int) -> None:
+    """Print the cost of drawing a function and evaluating it under torch and under NumPy."""
+    bare = seconds_per_example(st.integers(), bare_settings(examples), rounds)
+    cpu = torch.device("cpu")
+
+    def both(function: Function) -> object:
+        return function(*function.leaves(cpu)), function.under(np)(*function.points)
+
+    chosen = hypothesis_settings(examples, shrink=False, explain=False)
+    cost = seconds_per_example(strategies.functions().map(both), chosen, rounds)
+    print(f"\nfunctions() under torch and NumPy: {cost * 1e6:.0f} us, {cost / bare:.2f} x bare")
 
 
 @contextmanager
@@ -179,6 +225,8 @@ def main() -> None:
     parser.add_argument("--profile", default="ci", help="profile of the whole runs (ci)")
     options = parser.parse_args()
     generation(options.examples, options.rounds)
+    evaluation(options.examples, options.rounds)
+    others(options.examples, options.rounds)
     split(50)
     whole_runs(options.profile)
 
