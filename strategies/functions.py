@@ -239,7 +239,8 @@ def functions(
         def test(f): f(*f.leaves(torch.device("cpu"))).backward()
     """
     _checked(max_leaves, max_steps)
-    operations = POLYNOMIAL + SMOOTH + (IN_PLACE if in_place else ())
+    # Smooth ones three times: each has a derivative of its own, and few lines to show it in.
+    operations = POLYNOMIAL + 3 * SMOOTH + (IN_PLACE if in_place else ())
     return _functions(_meeting(operations), _is_accurate, max_leaves, max_steps, scalar)
 
 

@@ -290,7 +290,7 @@ def index_add_arguments(
 ) -> st.SearchStrategy[IndexWriteArguments]:
     """Draw legal arguments for index_add: as many slices in the source as there are positions.
 
-    Positions are int64 or int32 (torch.Tensor.index_add_), distinct with ``duplicates=False``.
+    Positions are int64 or int32 (``torch.Tensor.index_add_``), distinct with ``duplicates=False``.
 
     Example::
 
@@ -306,7 +306,7 @@ def index_copy_arguments(
 ) -> st.SearchStrategy[IndexWriteArguments]:
     """Draw legal arguments for index_copy; without the source, they are index_fill's.
 
-    Positions are int64 (torch.Tensor.index_copy_); ``duplicates=False`` names none twice,
+    Positions are int64 (``torch.Tensor.index_copy_``); ``duplicates=False`` names none twice,
     since the result of index_copy is otherwise unspecified.
 
     Example::

@@ -32,7 +32,10 @@ def _sparse_coo(draw: st.DrawFn, dtype: str) -> torch.Tensor:
     picks = np.frombuffer(raw[count:], dtype=np.uint8).reshape(len(shape), count)
     positions = picks.astype(np.int64) % np.maximum(np.array(shape), 1)[:, None]
     tensor = torch.sparse_coo_tensor(
-        torch.from_numpy(positions).to(current_device()), _values(raw[:count], drawn), shape
+        torch.from_numpy(positions).to(current_device()),
+        _values(raw[:count], drawn),
+        shape,
+        check_invariants=True,
     )
     return tensor.coalesce() if draw(st.booleans()) else tensor
 

@@ -205,7 +205,7 @@ def index_put_arguments(
     One int64 tensor for each of the first dimensions, of one shape or crossing each other;
     negative positions included. The values broadcast to the places written.
     ``duplicates=False`` names no place twice, since without accumulate the result is
-    otherwise undefined (torch.Tensor.index_put_).
+    otherwise undefined (``torch.Tensor.index_put_``).
 
     Example::
 

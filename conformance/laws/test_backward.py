@@ -25,7 +25,7 @@ def test_vjp_exact(target, problem):
 
 
 @law("backward.vjp-smooth", docs="torch.Tensor.backward")
-@given(problem=with_cotangent(functions(in_place=True), result_kind))
+@given(problem=with_cotangent(functions(in_place=True, max_steps=10), result_kind))
 def test_vjp_smooth(target, problem):
     """backward(v) leaves J^T v in each leaf of a smooth function, as near as rounding allows."""
     f, cotangent = problem

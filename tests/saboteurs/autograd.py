@@ -142,6 +142,18 @@ def _multiplies_by(function: Any) -> Any:
     return make
 
 
+_DERIVATIVES = {
+    "sin": torch.cos,
+    "cos": lambda x: -x.sin(),
+    "tanh": lambda x: 1 - x.tanh() ** 2,
+    "exp": torch.exp,
+    "log": lambda x: 1 / x,
+    "sqrt": lambda x: 0.5 / x.sqrt(),
+    "sinh": torch.cosh,
+}
+"""Derivatives of the elementary functions that random functions are made of."""
+
+
 def _starts_from_ones(original: Any) -> Any:
     def backward(self: Tensor, gradient: Any = None, **keywords: Any) -> None:
         original(self, torch.ones_like(self) if gradient is None else gradient, **keywords)
@@ -227,15 +239,13 @@ SABOTEURS = (
         ("backward.vjp-exact", "backward.vjp-smooth", "accumulation.backward-adds"), "grad",
         replacing(Tensor, "__mul__", _multiplies_by(_OneEntry)),
     ),
-    Saboteur(
-        "sine-derivative", "the derivative of sin is 0.0001 % off",
-        ("backward.vjp-smooth",), "rounding explains",
-        _derivative_off("sin", torch.cos, 1 + 1e-6),
-    ),
-    Saboteur(
-        "tanh-derivative", "the derivative of tanh is 0.0001 % off",
-        ("backward.vjp-smooth",), "rounding explains",
-        _derivative_off("tanh", lambda x: 1 - x.tanh() ** 2, 1 + 1e-6),
+    *(
+        Saboteur(
+            f"{name}-derivative", f"the derivative of {name} is 0.0001 % off",
+            ("backward.vjp-smooth",), "rounding explains",
+            _derivative_off(name, derivative, 1 + 1e-6),
+        )
+        for name, derivative in _DERIVATIVES.items()
     ),
     Saboteur(
         "non-scalar-starts-from-ones", "backward of a non-scalar starts from ones",
