@@ -25,8 +25,9 @@ _SIDES_BY_RANK: tuple[tuple[int, ...], ...] = (
     (1, 2, 3),
     (1, 2, 3),
 )
-_ROWS = 24  # every rank fills as many rows of the table, so that each is drawn equally often
+_ROWS = 24  # every other rank fills as many rows of the table, so that each is drawn as often
 _EMPTY_ROWS = 3
+_SCALAR_ROWS = 8  # rank 0 has one shape, and less to go wrong in it
 
 
 def _simplicity(shape: Shape) -> tuple[int, int, Shape]:
@@ -47,7 +48,8 @@ def shape_table(min_rank: int, max_rank: int, min_side: int, max_elements: int) 
         full = [s for s in product(_SIDES_BY_RANK[rank], repeat=rank) if prod(s) <= max_elements]
         empty = [s for s in product((0, 1, 3), repeat=rank) if prod(s) == 0]
         with_empty = min_side == 0 and bool(empty)
-        table.extend(_spread(full, _ROWS - _EMPTY_ROWS * with_empty))
+        rows = _ROWS - _EMPTY_ROWS * with_empty if rank else _SCALAR_ROWS
+        table.extend(_spread(full, rows))
         table.extend(_spread(empty, _EMPTY_ROWS) if with_empty else [])
     return table
 

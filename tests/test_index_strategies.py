@@ -211,7 +211,7 @@ NUMBERS = torch.arange(30).reshape(3, 2, 5)
 
 REACHED: dict[str, tuple[st.SearchStrategy[Any], Predicate, float]] = {
     "index_select: int32": (SELECT, lambda a: a.positions.dtype == torch.int32, 0.35),
-    "index_select: rank 0": (SELECT, lambda a: a.source.dim() == 0, 0.1),
+    "index_select: rank 0": (SELECT, lambda a: a.source.dim() == 0, 0.04),
     "index_select: no positions": (SELECT, lambda a: not a.positions.numel(), 0.02),
     "index_select: empty source": (SELECT, lambda a: not a.source.numel(), 0.04),
     "index_select: fewer positions": (
@@ -222,16 +222,16 @@ REACHED: dict[str, tuple[st.SearchStrategy[Any], Predicate, float]] = {
     "index_select: repeated": (
         SELECT, lambda a: len(a.positions.unique()) < len(a.positions), 0.15),
     "index_add: int32": (ADD, lambda a: a.positions.dtype == torch.int32, 0.35),
-    "index_add: rank 0": (ADD, lambda a: a.destination.dim() == 0, 0.1),
+    "index_add: rank 0": (ADD, lambda a: a.destination.dim() == 0, 0.04),
     "index_add: repeated": (ADD, lambda a: len(a.positions.unique()) < len(a.positions), 0.15),
     "take: negative": (TAKE, negative, 0.4),
-    "take: rank 0 positions": (TAKE, lambda a: a.positions.dim() == 0, 0.15),
+    "take: rank 0 positions": (TAKE, lambda a: a.positions.dim() == 0, 0.06),
     "take: matrix of positions": (TAKE, lambda a: a.positions.dim() == 2, 0.15),
     "take: empty": (TAKE, lambda a: not a.positions.numel(), 0.04),
     "take: fewer": (TAKE, lambda a: a.positions.numel() < a.source.numel(), 0.2),
     "take: repeated": (TAKE, repeats, 0.2),
     "take_along_dim: dim None": (ALONG, lambda a: a.dim is None, 0.2),
-    "take_along_dim: rank 0": (ALONG, lambda a: a.source.dim() == 0, 0.1),
+    "take_along_dim: rank 0": (ALONG, lambda a: a.source.dim() == 0, 0.04),
     "take_along_dim: positions broadcast": (
         ALONG, lambda a: a.dim is not None and any(
             p == 1 < s for p, s in zip(a.positions.shape, a.source.shape, strict=True)), 0.1),
@@ -242,7 +242,7 @@ REACHED: dict[str, tuple[st.SearchStrategy[Any], Predicate, float]] = {
     "index_put: negative": (PUT, negative, 0.4),
     "index_put: broadcasting positions": (
         PUT, lambda a: len({p.shape for p in a.positions}) > 1, 0.15),
-    "index_put: rank 0 positions": (PUT, lambda a: a.positions[0].dim() == 0, 0.08),
+    "index_put: rank 0 positions": (PUT, lambda a: a.positions[0].dim() == 0, 0.03),
     "index_put: some dimensions": (PUT, lambda a: len(a.positions) < a.destination.dim(), 0.2),
     "index_put: broadcasting values": (
         PUT, lambda a: a.values.dim() < np.broadcast(*a.positions).ndim, 0.04),
@@ -263,7 +263,7 @@ REACHED: dict[str, tuple[st.SearchStrategy[Any], Predicate, float]] = {
     "basic: negative bound": (
         BASIC, some_slice(lambda s: s.start is not None and s.start < 0), 0.2),
     "basic: bound outside": (
-        basic_indices((2,)), some_slice(lambda s: s.stop is not None and abs(s.stop) > 2), 0.04),
+        basic_indices((2,)), some_slice(lambda s: s.stop is not None and abs(s.stop) > 2), 0.02),
     "basic: empty result": (BASIC, lambda i: not NUMBERS[i].numel(), 0.2),
     "basic: rank 0": (basic_indices(()), lambda i: None in items(i) and ... in items(i), 0.15),
 }  # fmt: skip
