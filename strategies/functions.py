@@ -80,6 +80,16 @@ class Function:
         result: torch.Tensor = self._under_torch(*leaves)  # type: ignore[attr-defined]
         return result
 
+    def __str__(self) -> str:
+        names = ", ".join(f"x{number}" for number in range(len(self.points)))
+        lines = "".join(f"    {line}\n" for line in self.body.splitlines())
+        points = ", ".join(f"x{n} = {point.tolist()}" for n, point in enumerate(self.points))
+        return f"def f({names}):\n{lines}    # at {points}"
+
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        """Show the function's text in Hypothesis's falsifying examples."""
+        printer.text(str(self))
+
     def under(self, xp: ModuleType) -> Callable[..., Any]:
         """Return the function evaluated by ``xp``: torch or NumPy."""
         return evaluator(self.body, len(self.points), xp)

@@ -143,6 +143,7 @@ class WithCotangent(NamedTuple):
 def with_cotangent(
     draw: st.DrawFn,
     arguments: st.SearchStrategy[Drawn],
+    *,
     result: Callable[[Drawn], tuple[Shape, torch.dtype]],
 ) -> WithCotangent:
     """Draw arguments and a dyadic cotangent of any layout, expanded and strided included.
@@ -151,7 +152,7 @@ def with_cotangent(
 
     Example::
 
-        @given(with_cotangent(functions(), lambda f: (f.shape, torch.float64)))
+        @given(with_cotangent(functions(), result=lambda f: (f.shape, torch.float64)))
         def test(problem): ...
     """
     drawn = draw(arguments)

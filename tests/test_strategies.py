@@ -274,6 +274,19 @@ def test_permuted_ranges_are_permutations() -> None:
     assert minimal(s.permuted_ranges(4), lambda a: a[0] != 0).tolist() == [1, 0, 2, 3]
 
 
+def test_functions_print_as_short_source() -> None:
+    function = minimal(s.functions(), lambda f: "tanh" in f.body)
+    lines = str(function).splitlines()
+    assert lines[0] == "def f(x0):"
+    assert "xp.tanh(x0)" in lines[1]
+    assert lines[-1] == "    # at x0 = 0.0"
+
+
+def test_every_strategy_has_an_example() -> None:
+    public = [getattr(s, name) for name in s.__all__]
+    assert all("Example::" in (f.__doc__ or "") for f in public if callable(f))
+
+
 def test_hypothesis_prints_tensors_as_source() -> None:
     @settings(database=None, derandomize=True)
     @given(s.tensors(dtype=torch.float64))

@@ -11,7 +11,7 @@ from strategies.functions import numpy_of, result_kind
 
 
 @law("backward.vjp-exact", docs="torch.Tensor.backward")
-@given(problem=with_cotangent(polynomials(in_place=True), result_kind))
+@given(problem=with_cotangent(polynomials(in_place=True), result=result_kind))
 def test_vjp_exact(target, problem):
     """backward(v) leaves the vector-Jacobian product J^T v in each leaf.
 
@@ -25,7 +25,7 @@ def test_vjp_exact(target, problem):
 
 
 @law("backward.vjp-smooth", docs="torch.Tensor.backward")
-@given(problem=with_cotangent(functions(in_place=True, max_steps=10), result_kind))
+@given(problem=with_cotangent(functions(in_place=True, max_steps=10), result=result_kind))
 def test_vjp_smooth(target, problem):
     """backward(v) leaves J^T v in each leaf of a smooth function, as near as rounding allows."""
     f, cotangent = problem
@@ -99,7 +99,7 @@ def test_inputs(target, f):
 
 
 @law("backward.cotangent-unchanged", docs="torch.Tensor.backward", level="should")
-@given(problem=with_cotangent(polynomials(), result_kind))
+@given(problem=with_cotangent(polynomials(), result=result_kind))
 def test_cotangent_unchanged(target, problem):
     """backward does not write to the gradient that it is given, on this pass or on later ones."""
     f, cotangent = problem

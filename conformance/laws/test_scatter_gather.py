@@ -124,7 +124,9 @@ def test_gather_index_out_of_range(target, case, bad):
 
 
 @law("gather.gradient", docs="torch.gather", over=GATHER)
-@given(problem=with_cotangent(gather_arguments(dtype="floating", values="dyadic"), index_kind))
+@given(
+    problem=with_cotangent(gather_arguments(dtype="floating", values="dyadic"), result=index_kind)
+)
 def test_gather_gradient(target, case, problem):
     """gather's gradient adds each cotangent to the element that was read, duplicates summed."""
     (source, dim, index), cotangent = problem
@@ -137,7 +139,7 @@ def test_gather_gradient(target, case, problem):
 
 
 @law("scatter.gradient", docs="torch.scatter")
-@given(problem=with_cotangent(SCATTERED_ONCE, destination_kind))
+@given(problem=with_cotangent(SCATTERED_ONCE, result=destination_kind))
 def test_scatter_gradient(target, problem):
     """scatter's gradient is zero to what was overwritten, and reads the cotangent to the source.
 
@@ -154,7 +156,7 @@ def test_scatter_gradient(target, problem):
 
 
 @law("scatter_add.gradient", docs="torch.scatter_add")
-@given(problem=with_cotangent(SCATTERED, destination_kind))
+@given(problem=with_cotangent(SCATTERED, result=destination_kind))
 def test_scatter_add_gradient(target, problem):
     """scatter_add's gradient is the cotangent to self, and the cotangent gathered to the source.
 

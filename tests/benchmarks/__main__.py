@@ -111,10 +111,15 @@ def others(examples: int, rounds: int) -> None:
             dtype=torch.float32, shape=shape
         )
     costs = {name: seconds_per_example(s, plain, rounds) for name, s in rivals.items()}
+    floor = seconds_per_example(st.integers(), plain, rounds)
     ours = costs["strategies.tensors"]
-    print("\nfloat32 tensors of shape (8, 8), Hypothesis's own settings:")
+    print("\nfloat32 tensors of shape (8, 8), Hypothesis's own settings")
+    print(f"  floor: the bare loop {floor * 1e6:.0f} us, which no strategy can go below")
     for name, cost in costs.items():
-        print(f"  {name:<34}{cost * 1e6:8.0f} us  {cost / ours:6.2f} x ours")
+        above = (cost - floor) / (ours - floor)
+        print(
+            f"  {name:<34}{cost * 1e6:6.0f} us {cost / ours:6.2f} x ours, {above:5.1f} x above it"
+        )
 
 
 def evaluation(examples: int, rounds: int) -> None:
