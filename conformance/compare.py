@@ -93,7 +93,7 @@ def unchanged(tensor: torch.Tensor, before: Array, what: str = "tensor") -> None
     wrong = ~_identical(got, before)
     if wrong.any():
         raise AssertionError("was modified: " + _difference(what, got, before, wrong))
-    compared(max(got.size, 1), tensor)
+    compared(got.size, tensor)
 
 
 def every(satisfied: Array, tensor: torch.Tensor, what: str) -> None:

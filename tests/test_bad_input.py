@@ -28,6 +28,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "deviation without reason": (["--deviations", "reasonless.toml"], "reasonless.toml:2: this"),
     "deviation of no law": (["--deviations", "lawless.toml"], "lawless.toml:2: law = 'scater.*'"),
     "version range": (["--deviations", "version.toml"], "'2.9 or so' is no version range"),
+    "counterexample": (["--deviations", "script.toml"], "script.toml:1: counterexample is not"),
     "unknown profile": (["--profile", "quick"], "--profile"),
     "examples": (["--max-examples", "none"], "write 1 or more"),
     "time limit": (["--law-timeout", "0"], "is no number of seconds"),
@@ -41,6 +42,7 @@ FILES = {
     "reasonless.toml": "# mine\n[[deviation]]\nlaw = 'scatter*'\n",
     "lawless.toml": "\n" + _ENTRY.format(law="scater.*", torch=""),
     "version.toml": _ENTRY.format(law="scatter.*", torch="2.9 or so"),
+    "script.toml": _ENTRY.format(law="scatter.*", torch="") + "counterexample = 'assert ='\n",
     "test_other.py": "def test_other(): pass\n",
 }
 

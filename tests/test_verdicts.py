@@ -218,6 +218,15 @@ def test_a_deviation_alone_does_not_fail_the_run(laws: RunLaws, tmp_path: Path) 
     assert run.line("test.violated")["evidence"]["examples"] == 0
 
 
+def test_a_counterexample_that_cannot_run_proves_nothing(laws: RunLaws, tmp_path: Path) -> None:
+    deviations = tmp_path / "known.toml"
+    deviations.write_text(
+        '[[deviation]]\nlaw="test.holds"\ntarget="*"\ntorch=""\nreason="r"\nlink=""\n'
+        "counterexample='import torch; torch.no_such_function()'\n"
+    )
+    assert laws(HOLDS, "--deviations", str(deviations)).verdicts == {"test.holds": "stale"}
+
+
 def test_a_listed_crash_deviates(laws: RunLaws, tmp_path: Path) -> None:
     deviations = tmp_path / "known.toml"
     deviations.write_text(

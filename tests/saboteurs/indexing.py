@@ -145,6 +145,11 @@ SABOTEURS = (
         replacing(Tensor, "scatter_", _returns_clone),
     ),
     Saboteur(
+        "scatter-in-place-writes-nothing", "scatter_ returns self as it was",
+        ("scatter.in-place:scatter_",), "self",
+        replacing(Tensor, "scatter_", lambda original: lambda self, *arguments: self),
+    ),
+    Saboteur(
         "scatter-writes-to-self", "scatter writes to its input",
         ("scatter.out-of-place:scatter",), "self", replacing(torch, "scatter", _writes_to_self),
     ),
