@@ -7,12 +7,16 @@ the package that the law reaches: found by following names through the modules' 
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from dataclasses import fields, is_dataclass
+from functools import cache, partial
 from importlib import import_module
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from conformance.law import Law
 from conformance.target import MODES, Target
@@ -136,6 +140,8 @@ class Script:
             self.definitions[module, name] = "\n".join(_lines(module)[first - 1 : found.end_lineno])
 
     def _check_single(self, name: str) -> None:
+        if hasattr(builtins, name):
+            raise ValueError(f"a script would hide the built-in {name}: give ours another name")
         homes = [home for home, other in self.definitions if other == name]
         if homes:
             raise ValueError(f"a script would define {name} twice, from {homes[0]} and elsewhere")
@@ -167,11 +173,42 @@ def _own_classes(value: object) -> Iterator[type]:
         yield from _own_classes(part)
 
 
+def _entry_text(entry: Any, script: Script) -> str:
+    """An entry of a table: the fields that a law may read; how its inputs are drawn is not one."""
+    kept = [f.name for f in fields(entry) if not f.metadata.get("draws")]
+    texts = (f"    {name}={_value_text(getattr(entry, name), script)},\n" for name in kept)
+    return f"SimpleNamespace(\n{''.join(texts)})"
+
+
+def _value_text(value: Any, script: Script) -> str:
+    if isinstance(value, np.ufunc):
+        return f"np.{value.__name__}"
+    home = getattr(value, "__module__", "") or ""
+    if home.split(".")[0] == "numpy":
+        return f"np.{value.__name__}" if home == "numpy" else f"{home}.{value.__name__}"
+    if inspect.isfunction(value) and home.split(".")[0] in OURS:
+        if value.__name__ not in _names(home):
+            raise ValueError(f"{home}.{value.__qualname__}: a script needs a function with a name")
+        script.need(home, value.__name__)
+        return value.__name__
+    if isinstance(value, partial):
+        words = [f"{k}={_value_text(v, script)}" for k, v in value.keywords.items()]
+        parts = [_value_text(v, script) for v in (value.func, *value.args)]
+        return f"partial({', '.join((*parts, *words))})"
+    return "{}" if isinstance(value, Mapping) else source(value)
+
+
 def _case_text(law: Law, case: str, script: Script) -> str:
+    if is_dataclass(law.cases[case]):
+        return _entry_text(law.cases[case], script)
     try:
-        return source(law.cases[case])
+        text = source(law.cases[case])
     except TypeError:
         pass
+    else:
+        for kind in _own_classes(law.cases[case]):
+            script.need(kind.__module__, kind.__name__)
+        return text
     module = law.function.__module__
     declared = _names(module)[law.function.__name__]
     assert isinstance(declared, ast.FunctionDef)
@@ -211,7 +248,8 @@ def stand_alone(
     text = [] if case is None else [f"case = {_case_text(law, case, script)}"]
     names = ["target", *([] if case is None else ["case"]), *drawn]
     imports = {"import torch", "import numpy as np", "from math import inf, nan"}
-    imports |= {"from types import SimpleNamespace", *(f"import {name}" for name in loaded)}
+    imports |= {"from functools import partial", "from types import SimpleNamespace"}
+    imports |= {f"import {name}" for name in loaded}
     members = {
         name: ", ".join(f"{a}={a}" for a in attributes)
         for name, attributes in script.namespaces.items()
@@ -223,7 +261,7 @@ def stand_alone(
             f"# {label} on {target.name}, torch {sys.modules['torch'].__version__}",
             f"# Law: {law.statement}",
             *(f"# {line}" for line in f"Violated: {message}".splitlines()),
-            f"# {law.documentation}",
+            f"# {law.documentation(case)}",
             "from __future__ import annotations",
             "",
             *sorted(script.imports | imports),

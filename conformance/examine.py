@@ -178,7 +178,7 @@ def identity(law: Law, case: str | None, target: str) -> dict[str, Any]:
         "level": law.level,
         "chapter": law.chapter,
         "statement": law.statement,
-        "documentation": law.documentation,
+        "documentation": law.documentation(case),
         "target": target,
     }
 

@@ -34,7 +34,7 @@ class Law:
     chapter: str
     statement: str
     conditions: str
-    documentation: str
+    docs: str | Callable[[Any], str]
     claims: tuple[str, ...]
     function: Callable[..., None]
     strategies: Mapping[str, Quantifier]
@@ -43,6 +43,13 @@ class Law:
     def ids(self) -> list[str]:
         """The ids that users see and type: one a case, or the law's own."""
         return [f"{self.id}:{case}" for case in self.cases] or [self.id]
+
+    def documentation(self, case: str | None) -> str:
+        """The address of what promises it, for one case."""
+        docs = self.docs
+        if not isinstance(docs, str):
+            docs = docs(self.cases[case or next(iter(self.cases))])
+        return documentation_link(docs)
 
     def quantified(self, case: str | None) -> dict[str, SearchStrategy[Any]]:
         """The strategies of the function's arguments, for one case."""
@@ -73,7 +80,7 @@ def given(**strategies: Quantifier) -> Callable[[Any], Any]:
 def law(
     id: str,
     *,
-    docs: str,
+    docs: str | Callable[[Any], str],
     level: str = "must",
     claims: Sequence[str] = (),
     over: Mapping[str, Any] | None = None,
@@ -81,7 +88,8 @@ def law(
     """Declare a test function to be a law.
 
     ``docs`` is what of torch's documentation promises it: a dotted name with a page of its
-    own, such as ``torch.gather``, or a page's path, such as ``notes/autograd.html#anchor``.
+    own, such as ``torch.gather``, or a page's path, such as ``notes/autograd.html#anchor``; or a
+    function of the case that tells it.
     Raises ``ValueError`` where the declaration is incomplete.
     """
     if level not in LEVELS:
@@ -91,6 +99,8 @@ def law(
         statement, _, conditions = inspect.cleandoc(function.__doc__ or "").partition("\n\n")
         if not statement.endswith("."):
             raise ValueError(f"law {id}: its docstring must begin with one sentence")
+        if over is not None and not over:
+            raise ValueError(f"law {id}: it ranges over an empty table")
         cases = dict(over or {})
 
         def test(**_: Any) -> None:
@@ -107,7 +117,7 @@ def law(
             chapter=function.__module__.rpartition(".")[2].removeprefix("test_"),
             statement=" ".join(statement.split()),
             conditions=conditions,
-            documentation=documentation_link(docs),
+            docs=docs,
             claims=tuple(claims),
             function=function,
             strategies=getattr(function, "__strategies__", {}),

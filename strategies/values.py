@@ -6,8 +6,11 @@ choice for Hypothesis, and shrinking a byte towards 0 makes its element simpler.
 ``dyadic`` values are small multiples of 1/8: sums, products and scatters of a few of them
 are exact in every floating dtype, so that equality is ``==``. ``any`` adds nan, infinities,
 -0.0, subnormals and the extremes of the dtype, for operations that only move data. ``bits``
-are all bit patterns, nan payloads included. ``away-from-kinks`` values are neither integers nor
-near zero, for derivatives. ``probability`` values are dyadic, in [0, 1], both ends included.
+are all bit patterns, nan payloads included. ``nonfinite`` adds -0.0, nan and infinities to the
+dyadic values, for sums, which extremes would overflow. ``away-from-kinks`` values are neither
+integers nor near zero, for derivatives; ``positive`` ones are those that are above zero, ``unit``
+ones lie in (-1, 1) without its middle. ``probability`` values are dyadic, in [0, 1], both ends
+included. ``distinct`` values differ from each other by at least 1/8 within one tensor.
 """
 
 from __future__ import annotations
@@ -28,7 +31,10 @@ from strategies.shapes import Shape
 
 Array = npt.NDArray[Any]
 
-KINDS = ("dyadic", "any", "bits", "away-from-kinks", "probability")
+KINDS = (
+    "dyadic", "any", "bits", "nonfinite", "away-from-kinks", "positive", "unit", "probability",
+    "distinct",
+)  # fmt: skip
 _BYTES = 256
 
 NUMPY_DTYPES: dict[torch.dtype, np.dtype[Any]] = {
@@ -96,6 +102,12 @@ def _real_values(dtype: torch.dtype, kind: str) -> list[float]:
         return [n / 8 for n in (0, 8, 4, 2, 6, 1, 3, 5, 7)]
     if kind == "away-from-kinks":
         return _kinkless_values()
+    if kind == "positive":
+        return [value for value in _kinkless_values() if value > 0]
+    if kind == "unit":
+        return [sign * n / 16 for n in (8, *range(1, 8), *range(9, 16)) for sign in (1, -1)]
+    if kind == "nonfinite":
+        return _dyadic_values() + 2 * [-0.0, math.inf, -math.inf, math.nan]
     return _dyadic_values() + (3 * _specials(dtype) if kind == "any" else [])
 
 
@@ -143,8 +155,8 @@ def value_table(dtype: torch.dtype, kind: str) -> Array:
         return table.astype(NUMPY_DTYPES[dtype])
     if not dtype.is_floating_point:
         info = torch.iinfo(dtype)
-        least = 1 if kind == "away-from-kinks" else 0
-        signs = (1, -1) if info.min < 0 else (1,)
+        least = 1 if kind in ("away-from-kinks", "positive") else 0
+        signs = (1, -1) if info.min < 0 and kind not in ("positive", "probability") else (1,)
         small = [sign * n for n in range(least, 9) for sign in (signs if n else (1,))]
         extremes = [info.max, info.min, info.max - 1, info.min + 1] if kind == "any" else []
         return np.array(_spread(small + extremes), dtype=NUMPY_DTYPES[dtype])
@@ -175,8 +187,24 @@ def decode(raw: bytes, dtype: torch.dtype, kind: str) -> Array:
     """Return the flat array that drawn bytes stand for."""
     if kind == "bits" and dtype != torch.bool:  # a bool has two legal patterns
         return np.frombuffer(raw, dtype=NUMPY_DTYPES[dtype])
+    if kind == "distinct" and dtype != torch.bool:  # a bool has two values
+        return _distinct(np.frombuffer(raw, dtype=np.uint8), dtype)
     chosen: Array = value_table(dtype, kind)[np.frombuffer(raw, dtype=np.uint8)]
     return chosen
+
+
+def _distinct(keys: Array, dtype: torch.dtype) -> Array:
+    """The stable ranks of the keys, around zero where the dtype has negative numbers."""
+    ranks = np.argsort(np.argsort(keys, kind="stable"), kind="stable")
+    if dtype == torch.uint8:
+        return ranks.astype(np.uint8)
+    centred = ranks - len(keys) // 2
+    if not (dtype.is_floating_point or dtype.is_complex):
+        return centred.astype(NUMPY_DTYPES[dtype])
+    eighths = centred / 8
+    return (
+        bfloat16_bits(eighths) if dtype == torch.bfloat16 else eighths.astype(NUMPY_DTYPES[dtype])
+    )
 
 
 @st.composite

@@ -2,7 +2,8 @@
 
 First derivatives by the complex step, ``Im f(x + ihu) / h`` (Squire and Trapp, 1998,
 doi:10.1137/S003614459631241X): h is a power of two, so that on exact functions the result is
-exact. Second derivatives by hyper-dual numbers (Fike and Alonso, 2011, doi:10.2514/6.2011-886).
+exact. Second derivatives by hyper-dual numbers (Fike and Alonso, 2011, doi:10.2514/6.2011-886) of
+polynomials, and by Cauchy's integral of what is analytic.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ def jacobian(function: Callable[..., Any], points: Sequence[Array]) -> list[Arra
     for number, point in enumerate(points):
         columns = []
         for position in np.ndindex(point.shape):
-            moved = [p.astype(np.complex128) for p in points]
+            moved = [np.array(p, dtype=np.complex128) for p in points]
             moved[number][position] += 1j * STEP
             columns.append(np.imag(function(*moved)) / STEP)
-        stacked = np.stack(columns, axis=-1)
-        rows.append(stacked.reshape((*stacked.shape[:-1], *point.shape)))
+        shape = np.shape(columns[0] if columns else function(*points))
+        stacked = np.stack(columns, axis=-1) if columns else np.zeros((*shape, 0))
+        rows.append(stacked.reshape((*shape, *point.shape)))
     return rows
 
 
@@ -40,6 +42,28 @@ def vjp(function: Callable[..., Any], points: Sequence[Array], cotangent: Array)
 def gradient(function: Callable[..., Any], points: Sequence[Array]) -> list[Array]:
     """Return the gradient of a scalar-valued function to each argument."""
     return vjp(function, points, np.array(1.0))
+
+
+RADIUS = 2.0**-7
+CIRCLE = np.exp(2j * np.pi * np.arange(16) / 16)
+
+
+def second_derivative(
+    function: Callable[..., Array], points: Sequence[Array], direction: Sequence[Array]
+) -> tuple[Array, Array]:
+    """Return the second derivative of ``function`` along ``direction``, and its error's bound.
+
+    Cauchy's integral by the trapezoidal rule on a circle (Lyness and Moler, 1967,
+    doi:10.1137/0704019): the function is analytic within 2 ``RADIUS`` times the direction.
+    """
+    samples = np.stack(
+        [function(*(p + RADIUS * z * d for p, d in zip(points, direction, strict=True)))
+         for z in CIRCLE]
+    )  # fmt: skip
+    weights = (CIRCLE**-2).reshape((-1,) + (1,) * (samples.ndim - 1))
+    value = 2 * np.real(np.mean(samples * weights, axis=0)) / RADIUS**2
+    error = 8 * np.finfo(np.float64).eps * np.max(np.abs(samples), axis=0) / RADIUS**2
+    return value, error
 
 
 class HyperDual:

@@ -16,13 +16,15 @@ from typing import Any
 from conformance.deviations import SHIPPED, read_deviations
 from conformance.law import Law, shipped_laws
 from conformance.profiles import DEFAULT, PROFILES
+from conformance.report.operator_pages import PREFIX, operator_pages
+from conformance.report.text import page, table
 from conformance.results import read_record
 
 Verdicts = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def write_pages(record: Path, kills: Sequence[Mapping[str, str]], folder: Path) -> None:
-    """Write all generated pages into ``folder``: chapters, deviations, saboteurs.
+    """Write all generated pages into ``folder``: chapters, operators, deviations, saboteurs.
 
     Raises ``ValueError`` if the record lacks a verdict on one of the laws: a page says only
     what the run it is from has shown.
@@ -41,6 +43,8 @@ def write_pages(record: Path, kills: Sequence[Mapping[str, str]], folder: Path) 
     chapters = [(name, list(group)) for name, group in groupby(laws, lambda law: law.chapter)]
     for name, members in chapters:
         (folder / f"{name}.md").write_text(chapter_page(members, verdicts, run, kills))
+    for name, text in operator_pages(verdicts, _run_note(run)).items():
+        (folder / f"{name}.md").write_text(text)
     (folder / "profiles.txt").write_text(profile_table())
     (folder / "index.md").write_text(contents_page(chapters, verdicts, run))
     (folder / "deviations.md").write_text(deviations_page())
@@ -53,14 +57,13 @@ def contents_page(
     """Return the handbook's first page: every chapter with its number of laws by verdict."""
     rows = []
     for name, laws in chapters:
-        found = [v["verdict"] for law in laws for i in law.ids() for v in verdicts[i]]
-        counts = ", ".join(f"{found.count(kind)} {kind}" for kind in dict.fromkeys(found))
+        counts = _counted([v for law in laws for i in law.ids() for v in verdicts[i]])
         rows.append((f"[{_title(laws[0])}]({name}.md)", str(len(laws)), counts))
-    return _page(
+    return page(
         "# Semantics handbook",
         "What PyTorch's documentation promises, law by law, as a run has verified it.",
         _run_note(run),
-        _table(("chapter", "laws", "verdicts"), rows),
+        table(("chapter", "laws", "verdicts"), rows),
         "```{toctree}\n:hidden:\n" + "\n".join(name for name, _ in chapters) + "\n```",
     )
 
@@ -73,7 +76,7 @@ def chapter_page(
 ) -> str:
     """Return one chapter: each law with sentence, conditions, verdicts, evidence and source."""
     sections = [section for law in laws for section in _law_section(law, verdicts, kills)]
-    return _page(f"# {_title(laws[0])}", _subject(laws[0]), _run_note(run), *sections)
+    return page(f"# {_title(laws[0])}", _subject(laws[0]), _run_note(run), *sections)
 
 
 def _law_section(law: Law, verdicts: Verdicts, kills: Sequence[Mapping[str, str]]) -> Iterable[str]:
@@ -81,14 +84,23 @@ def _law_section(law: Law, verdicts: Verdicts, kills: Sequence[Mapping[str, str]
     yield f"**{law.statement}**"
     if law.conditions:
         yield law.conditions
-    yield f"Level *{law.level}*. [torch's documentation]({law.documentation})"
-    rows = [_evidence_row(line) for law_id in law.ids() for line in verdicts[law_id]]
-    yield _table(("law", "target", "verdict", "evidence"), rows)
+    link = law.documentation(next(iter(law.cases), None))
+    yield f"Level *{law.level}*. [torch's documentation]({link})"
+    lines = [line for law_id in law.ids() for line in verdicts[law_id]]
+    if law.id.startswith(PREFIX):
+        yield f"{_counted(lines)}: operator by operator in the [catalogue](catalogue.md)."
+    else:
+        yield table(("law", "target", "verdict", "evidence"), map(_evidence_row, lines))
     caught = [f"*{k['breaks']}*" for k in kills if k["law"] in law.ids() and k["caught"]]
     if caught:
         yield f"Shown to fail where {'; '.join(dict.fromkeys(caught))}."
     code = html.escape(inspect.getsource(law.function))
     yield f"<details><summary>source of the law</summary>\n<pre>{code}</pre>\n</details>"
+
+
+def _counted(lines: Iterable[Mapping[str, Any]]) -> str:
+    found = [line["verdict"] for line in lines]
+    return ", ".join(f"{found.count(kind)} {kind}" for kind in dict.fromkeys(found))
 
 
 def _evidence_row(line: Mapping[str, Any]) -> tuple[str, ...]:
@@ -121,7 +133,7 @@ def profile_table() -> str:
         )
         for p in PROFILES.values()
     ]
-    return _table(("profile", "examples a law", "inputs", "time limit a law"), rows) + "\n"
+    return table(("profile", "examples a law", "inputs", "time limit a law"), rows) + "\n"
 
 
 def deviations_page() -> str:
@@ -134,7 +146,7 @@ def deviations_page() -> str:
         sections.append(f"Target `{entry.target}`, {versions}; {report}.")
         if entry.counterexample:
             sections.append(f"```python\n{entry.counterexample.strip()}\n```")
-    return _page(
+    return page(
         "# Deviations of torch releases",
         "What stock releases of torch are known to do against their documentation. Each entry's "
         "counterexample is run again in every run of the laws; `target` stands for what is "
@@ -150,11 +162,11 @@ def saboteurs_page(kills: Sequence[Mapping[str, str]]) -> str:
          f"`{k['message']}`")
         for k in kills
     ]  # fmt: skip
-    return _page(
+    return page(
         "# Saboteurs",
         "A law that nobody can break asserts nothing. Each of these faults is put into torch on "
         "purpose, in a process of its own, and the named law must refute it in profile `ci`.",
-        _table(("saboteur", "fault", "law", "caught", "counterexample says"), rows),
+        table(("saboteur", "fault", "law", "caught", "counterexample says"), rows),
     )
 
 
@@ -173,15 +185,3 @@ def _run_note(run: Mapping[str, Any]) -> str:
         f"{run['python'].split()[0]} on {run['processor']} ({run['platform']}); profile "
         f"{run['profile']}, {run['examples']} examples a law, seed {run['seed']}.*"
     )
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        clean = (cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
-        return "| " + " | ".join(clean) + " |"
-
-    return "\n".join([line(header), line(["---"] * len(header)), *map(line, rows)])
-
-
-def _page(*blocks: str) -> str:
-    return "\n\n".join(block for block in blocks if block) + "\n"

@@ -1,0 +1,58 @@
+"""The catalogue of operators: one module a family, each operator an entry, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from conformance.operators import (
+    arithmetic,
+    comparison,
+    elementary,
+    linalg,
+    manipulation,
+    reductions,
+)
+from conformance.operators.operator import Call, Operator, Rejection
+
+FAMILIES: Mapping[str, tuple[Operator, ...]] = {
+    "arithmetic": arithmetic.OPERATORS,
+    "comparison": comparison.OPERATORS,
+    "elementary": elementary.OPERATORS,
+    "reductions": reductions.OPERATORS,
+    "manipulation": manipulation.OPERATORS,
+    "linalg": linalg.OPERATORS,
+}
+
+OPERATORS: Mapping[str, Operator] = {
+    operator.key: operator for family in FAMILIES.values() for operator in family
+}
+
+REJECTIONS: Mapping[str, Rejection] = {
+    f"{operator.key}-{name}": rejection
+    for operator in OPERATORS.values()
+    for name, rejection in operator.rejections.items()
+}
+
+
+def excluding(law: str, applies: Callable[[Operator], Any] = bool) -> dict[str, Operator]:
+    """Return the operators to which a law applies, but for those that are excused from it."""
+    return {
+        key: operator
+        for key, operator in OPERATORS.items()
+        if applies(operator) and law not in operator.excused
+    }
+
+
+def page(operator: Operator) -> str:
+    """Return the page of torch's documentation that describes an operator."""
+    return operator.page
+
+
+def rejected_page(rejection: Rejection) -> str:
+    """Return the page of torch's documentation that describes what was called."""
+    owners = (o for o in OPERATORS.values() if rejection in o.rejections.values())
+    return next(owners).page
+
+
+__all__ = ["Call", "FAMILIES", "OPERATORS", "Operator", "REJECTIONS", "Rejection"]

@@ -1,0 +1,165 @@
+"""What the laws over operators draw: calls, and calls with cotangents and tangents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from hypothesis import strategies as st
+
+from conformance.operators.batches import Batch
+from conformance.operators.calculus import differentiable, outputs
+from conformance.operators.judge import result_dtypes
+from conformance.operators.operator import Call, Operator, Rejection, tensors_in
+from strategies import tensors
+from strategies.devices import current_device
+from strategies.dtypes import FAMILIES, supports
+from strategies.layouts import WRITABLE
+
+
+class VjpProblem(NamedTuple):
+    """A call, which of its differentiable tensors are leaves, a cotangent for each result."""
+
+    call: Call
+    leaves: tuple[bool, ...]
+    cotangents: tuple[torch.Tensor, ...]
+
+
+class JvpProblem(NamedTuple):
+    """A call, which of its differentiable tensors move, and the tangents of those."""
+
+    call: Call
+    leaves: tuple[bool, ...]
+    tangents: tuple[torch.Tensor, ...]
+
+
+class SecondProblem(NamedTuple):
+    """A call all of whose differentiable tensors are leaves, cotangents and two tangents."""
+
+    call: Call
+    cotangents: tuple[torch.Tensor, ...]
+    first: tuple[torch.Tensor, ...]
+    second: tuple[torch.Tensor, ...]
+
+
+class AdjointProblem(NamedTuple):
+    """A call all of whose differentiable tensors move, a cotangent for each result, tangents."""
+
+    call: Call
+    cotangents: tuple[torch.Tensor, ...]
+    tangents: tuple[torch.Tensor, ...]
+
+
+def _dtype_of(case: Operator, family: Sequence[torch.dtype]) -> st.SearchStrategy[torch.dtype]:
+    known = [d for d in case.supported if d in family and supports(current_device(), d)]
+    return st.sampled_from(known) if known else st.nothing()
+
+
+@st.composite
+def _calls(draw: st.DrawFn, case: Operator, kind: str, family: Sequence[torch.dtype]) -> Call:
+    return draw(case.calls(draw(_dtype_of(case, family)), kind))
+
+
+def value_calls(case: Operator) -> st.SearchStrategy[Call]:
+    """Draw a legal call in any dtype that the entry names."""
+    return _calls(case, case.kind, case.supported)
+
+
+def in_place_calls(case: Operator) -> st.SearchStrategy[Call]:
+    """Draw a call whose operands differ in dtype, where the entry says how, or any legal one."""
+    return value_calls(case) if case.mixed is None else st.one_of(value_calls(case), case.mixed)
+
+
+def mixed_calls(case: Operator) -> st.SearchStrategy[Call]:
+    """Draw a call whose operands differ in dtype."""
+    assert case.mixed is not None
+    return case.mixed
+
+
+_REAL = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+_COMPLEX = (torch.complex128, torch.complex64)
+_DOUBLE = (torch.float64, torch.float32)
+
+
+def _like(originals: Sequence[torch.Tensor]) -> st.SearchStrategy[tuple[torch.Tensor, ...]]:
+    """Draw dyadic tensors of any layout with the shapes and dtypes of others."""
+    return st.tuples(*(tensors(dtype=t.dtype, shape=tuple(t.shape)) for t in originals))
+
+
+def _cotangents(case: Operator, call: Call) -> st.SearchStrategy[tuple[torch.Tensor, ...]]:
+    shapes = [result.shape for result in outputs(case, call)]
+    dtypes = [
+        dtype
+        for dtype in result_dtypes(case, call, len(shapes))
+        if dtype.is_floating_point or dtype.is_complex
+    ]
+    drawn = (tensors(dtype=d, shape=s) for d, s in zip(dtypes, shapes, strict=True))
+    return st.tuples(*drawn)
+
+
+@st.composite
+def _chosen(draw: st.DrawFn, count: int) -> tuple[bool, ...]:
+    """Draw which of several tensors take part: all of them often, none rarely."""
+    bits = draw(st.sampled_from([*range(2**count - 1, -1, -1), *([2**count - 1] * 2)]))
+    return tuple(bool(bits >> number & 1) for number in range(count))
+
+
+@st.composite
+def vjp_problems(draw: st.DrawFn, case: Operator) -> VjpProblem:
+    """Draw a call at a point where the operator is smooth, leaves and real cotangents."""
+    call = draw(_calls(case, case.smooth, _REAL))
+    leaves = draw(_chosen(len(differentiable(case, call))))
+    return VjpProblem(call, leaves, draw(_cotangents(case, call)))
+
+
+@st.composite
+def jvp_problems(draw: st.DrawFn, case: Operator) -> JvpProblem:
+    """Draw a call at a point where the operator is smooth, and real tangents."""
+    call = draw(_calls(case, case.smooth, _DOUBLE))
+    candidates = differentiable(case, call)
+    leaves = draw(_chosen(len(candidates)))
+    moving = [tensor for tensor, leaf in zip(candidates, leaves, strict=True) if leaf]
+    return JvpProblem(call, leaves, draw(_like(moving)))
+
+
+@st.composite
+def second_problems(draw: st.DrawFn, case: Operator) -> SecondProblem:
+    """Draw a call, cotangents, and the two directions of a second derivative."""
+    call = draw(_calls(case, case.smooth, _DOUBLE))
+    leaves = differentiable(case, call)
+    return SecondProblem(
+        call, draw(_cotangents(case, call)), draw(_like(leaves)), draw(_like(leaves))
+    )
+
+
+@st.composite
+def adjoint_problems(draw: st.DrawFn, case: Operator) -> AdjointProblem:
+    """Draw a call on complex numbers, cotangents and tangents."""
+    call = draw(_calls(case, case.smooth, _COMPLEX))
+    cotangents = draw(_cotangents(case, call))
+    return AdjointProblem(call, cotangents, draw(_like(differentiable(case, call))))
+
+
+@st.composite
+def batched_calls(draw: st.DrawFn, case: Operator) -> Batch:
+    """Draw a call and where each tensor gets the batch's dimension; one of them has it."""
+    call = draw(_calls(case, case.kind, case.supported))
+    count = sum(1 for _ in tensors_in(call))
+    places: list[int | None] = [draw(st.sampled_from((0, -1, None))) for _ in range(count)]
+    if not any(place is not None for place in places):
+        places[0] = 0
+    return Batch(call, tuple(places))
+
+
+def rejected_tensors(case: Rejection) -> st.SearchStrategy[dict[str, torch.Tensor]]:
+    """Draw the tensors that a rejection names; integers are zero, which is a legal position."""
+    return st.fixed_dictionaries(
+        {name: _named_tensor(dtype, shape) for name, (dtype, shape) in case.tensors.items()}
+    )
+
+
+def _named_tensor(dtype: torch.dtype, shape: tuple[int, ...]) -> st.SearchStrategy[torch.Tensor]:
+    if dtype in FAMILIES["integral"]:
+        return st.builds(lambda: torch.zeros(shape, dtype=dtype, device=current_device()))
+    return tensors(dtype=dtype, shape=shape, layouts=WRITABLE)

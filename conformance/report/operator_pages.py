@@ -1,0 +1,124 @@
+"""Documentation pages of the catalogue: operator by law by dtype, as a run has verified it.
+
+One page a family of operators: a table of verdicts, operator by law, and below it for each
+operator which law has seen which dtype, what the operator is excused from, and what it rejects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from conformance.law import documentation_link, shipped_laws
+from conformance.operators import FAMILIES, Operator
+from conformance.report.text import page, table
+
+PREFIX = "operators."
+SIGNS = {"holds": "✓", "deviates": "deviates", "unsupported": "no"}
+"""How verdicts read in tables; every other one is written out."""
+
+Verdicts = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def laws_over_operators() -> dict[str, str]:
+    """Return the laws whose cases are operators, by the part of their id after the dot."""
+    found = [law for law in shipped_laws() if law.id.startswith(PREFIX)]
+    return {
+        law.id.removeprefix(PREFIX): law.statement
+        for law in found
+        if any(isinstance(case, Operator) for case in law.cases.values())
+    }
+
+
+def operator_pages(verdicts: Verdicts, note: str) -> dict[str, str]:
+    """Return the text of each page by its name: the contents, then one for each family."""
+    laws = laws_over_operators()
+    pages = {"catalogue": _contents(laws, verdicts, note)}
+    for name, family in FAMILIES.items():
+        pages[f"catalogue-{name}"] = _family_page(name, family, laws, verdicts, note)
+    return pages
+
+
+def _contents(laws: Mapping[str, str], verdicts: Verdicts, note: str) -> str:
+    rows = []
+    for name, family in FAMILIES.items():
+        found = [_verdict(law, o, verdicts) for o in family for law in laws]
+        counts = ", ".join(f"{found.count(kind)} {kind}" for kind in dict.fromkeys(found) if kind)
+        callables = len({operator.name for operator in family})
+        rows.append((f"[{name}](catalogue-{name}.md)", str(callables), counts))
+    total = len({operator.name for family in FAMILIES.values() for operator in family})
+    return page(
+        "# Operators",
+        f"{total} operators of torch, each under every law below that applies to it, in each "
+        "dtype that it supports.",
+        note,
+        table(("family", "operators", "verdicts"), rows),
+        "## The laws",
+        table(("law", "says"), [(f"`{law}`", says) for law, says in laws.items()]),
+        "```{toctree}\n:hidden:\n" + "\n".join(f"catalogue-{name}" for name in FAMILIES) + "\n```",
+    )
+
+
+def _family_page(
+    name: str,
+    family: Sequence[Operator],
+    laws: Mapping[str, str],
+    verdicts: Verdicts,
+    note: str,
+) -> str:
+    applied = [law for law in laws if any(_verdict(law, o, verdicts) for o in family)]
+    rows = [
+        (
+            f"[`{operator.key}`](#{operator.key.lower().replace('_', '-')})",
+            *(SIGNS.get(v, v) for v in (_verdict(law, operator, verdicts) for law in applied)),
+        )
+        for operator in family
+    ]
+    return page(
+        f"# {name.capitalize()}",
+        note,
+        "✓ holds; no: the device has no such operation; empty: the law does not apply.",
+        table(("operator", *applied), rows),
+        *(section for operator in family for section in _operator(operator, applied, verdicts)),
+    )
+
+
+def _operator(operator: Operator, laws: Sequence[str], verdicts: Verdicts) -> list[str]:
+    seen = {law: _dtypes(law, operator, verdicts) for law in laws}
+    dtypes = [str(dtype).removeprefix("torch.") for dtype in operator.supported]
+    rows = [
+        (law, *(SIGNS["holds"] if dtype in seen[law] else "" for dtype in dtypes))
+        for law in laws
+        if _verdict(law, operator, verdicts) == "holds"
+    ]
+    spelled = [operator.name, *operator.spellings, *filter(None, [operator.in_place])]
+    parts = [
+        f"({operator.key.lower().replace('_', '-')})=\n## {operator.key}",
+        f"[torch's documentation]({documentation_link(operator.page)}). Spellings: "
+        + ", ".join(f"`{spelling}`" for spelling in spelled)
+        + (" and `out=`." if operator.out else "."),
+        table(("law", *dtypes), rows) if rows else "",
+    ]
+    parts += [f"Excused from `{law}`: {reason}." for law, reason in operator.excused.items()]
+    if operator.rejections:
+        rejected = [
+            (f"`{r.illegal}`", f"`{r.legal}`", f"{r.error}: `{r.message}`")
+            for r in operator.rejections.values()
+        ]
+        parts.append(table(("rejected", "legal beside it", "raises"), rejected))
+    return parts
+
+
+def _lines(law: str, operator: Operator, verdicts: Verdicts) -> Sequence[Mapping[str, Any]]:
+    return verdicts.get(f"{PREFIX}{law}:{operator.key}", ())
+
+
+def _verdict(law: str, operator: Operator, verdicts: Verdicts) -> str:
+    """The worst verdict over the targets of the run, or nothing where the law does not apply."""
+    found = [line["verdict"] for line in _lines(law, operator, verdicts)]
+    return next((kind for kind in found if kind != "holds"), found[0] if found else "")
+
+
+def _dtypes(law: str, operator: Operator, verdicts: Verdicts) -> set[str]:
+    lines = _lines(law, operator, verdicts)
+    return {dtype for line in lines for dtype in line["evidence"]["dtypes"]}
