@@ -24,10 +24,10 @@ def to_numpy(tensor: torch.Tensor) -> Array:
     """Return a tensor's values as a NumPy copy; bfloat16 becomes float32, exactly."""
     host = tensor.detach().cpu().resolve_conj().resolve_neg()
     if host.dtype == torch.bfloat16:
-        bits = host.contiguous().view(torch.int16).numpy().view(np.uint16)
-        widened: Array = (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        bits = host.contiguous().view(torch.int16).numpy(force=True).view(np.uint16)
+        widened: Array = np.asarray(bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
         return widened
-    copied: Array = host.numpy().copy()
+    copied: Array = host.numpy(force=True).copy()  # force: a tangent may be torch's lazy zeros
     return copied
 
 

@@ -185,7 +185,7 @@ def _value_text(value: Any, script: Script) -> str:
         return f"np.{value.__name__}"
     home = getattr(value, "__module__", "") or ""
     if home.split(".")[0] == "numpy":
-        return f"np.{value.__name__}" if home == "numpy" else f"{home}.{value.__name__}"
+        return f"np{home.removeprefix('numpy')}.{value.__name__}"
     if inspect.isfunction(value) and home.split(".")[0] in OURS:
         if value.__name__ not in _names(home):
             raise ValueError(f"{home}.{value.__qualname__}: a script needs a function with a name")
@@ -195,6 +195,8 @@ def _value_text(value: Any, script: Script) -> str:
         words = [f"{k}={_value_text(v, script)}" for k, v in value.keywords.items()]
         parts = [_value_text(v, script) for v in (value.func, *value.args)]
         return f"partial({', '.join((*parts, *words))})"
+    if type(value) is tuple:
+        return f"({''.join(f'{_value_text(part, script)}, ' for part in value)})"
     return "{}" if isinstance(value, Mapping) else source(value)
 
 

@@ -18,11 +18,12 @@ Function = Callable[..., Any]
 def resolve(operation: str | Function) -> Function:
     """Return the function that torch exports under a dotted name; a function as it is.
 
+    The name of an attribute, such as ``Tensor.mT``, stands for the function that reads it.
     Names are looked up when they are used, so that a law judges what torch holds then.
     """
     if isinstance(operation, str):
         found: Function = attrgetter(operation.removeprefix("torch."))(torch)
-        return found
+        return found if callable(found) else attrgetter(operation.rpartition(".")[2])
     return operation
 
 

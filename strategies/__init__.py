@@ -4,6 +4,7 @@ Draws on the device of the current target, which is the CPU unless a run sets an
 Importing this package changes nothing in Hypothesis or torch.
 """
 
+from strategies.advanced import advanced_indices
 from strategies.devices import current_device, current_target, device_pairs, devices
 from strategies.dtypes import dtypes
 from strategies.functions import functions, polynomials, squares
@@ -11,13 +12,13 @@ from strategies.graphs import graph_tensors, view_pairs
 from strategies.illegal import illegal_arguments, illegal_basic_indices, illegal_masks
 from strategies.indices import (
     gather_arguments,
-    illegal_scatter_indices,
     index_add_arguments,
     index_copy_arguments,
     index_select_arguments,
     scatter_arguments,
     take_along_dim_arguments,
 )
+from strategies.matrices import definite_matrices, hermitian_matrices, rectangular_matrices
 from strategies.optimizers import (
     gradient_histories,
     group_options,
@@ -41,7 +42,7 @@ from strategies.subscripts import (
     masks,
     take_arguments,
 )
-from strategies.tensors import tensors, with_cotangent
+from strategies.tensors import tensors, tensors_holding, with_cotangent
 from strategies.values import arrays, dyadics, permuted_ranges, seeds
 
 # The order of the documentation's page: from plain values to whole histories.
@@ -62,12 +63,17 @@ __all__ = [
     "permuted_ranges",
     "seeds",
     "tensors",
+    "tensors_holding",
     "with_cotangent",
+    "rectangular_matrices",
+    "hermitian_matrices",
+    "definite_matrices",
     "graph_tensors",
     "view_pairs",
     "sparse_coo_tensors",
     "sparse_csr_tensors",
     "basic_indices",
+    "advanced_indices",
     "masks",
     "broadcastable_masks",
     "gather_arguments",
@@ -81,7 +87,6 @@ __all__ = [
     "illegal_arguments",
     "illegal_basic_indices",
     "illegal_masks",
-    "illegal_scatter_indices",
     "functions",
     "polynomials",
     "squares",

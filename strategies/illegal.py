@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from strategies.indices import (
+    DtypeOf,
     GatherArguments,
     IndexSelectArguments,
     IndexWriteArguments,
@@ -263,7 +264,7 @@ def _positions(draw: st.DrawFn, shape: Shape, side: int) -> torch.Tensor:
 
 
 @st.composite
-def _legal(draw: st.DrawFn, operation: str, min_rank: int, dtype: str) -> Any:
+def _legal(draw: st.DrawFn, operation: str, min_rank: int, dtype: DtypeOf) -> Any:
     """Draw legal arguments with positions to spoil: no side of 0, and no rank of 0."""
     shape = draw(shapes(min_rank=min_rank, max_rank=3, min_side=1, max_elements=27))
     main = draw(tensors(dtype=dtype, shape=shape, layouts=WRITABLE))
@@ -289,7 +290,7 @@ def _legal(draw: st.DrawFn, operation: str, min_rank: int, dtype: str) -> Any:
 
 @st.composite
 def _illegal_arguments(
-    draw: st.DrawFn, operation: str, names: tuple[str, ...], dtype: str
+    draw: st.DrawFn, operation: str, names: tuple[str, ...], dtype: DtypeOf
 ) -> Illegal:
     documentation, mistakes = MISTAKES[operation]
     mistake = mistakes[draw(st.sampled_from(names))]
@@ -308,7 +309,7 @@ def _chosen(call: str, mistake: str | None, known: tuple[str, ...]) -> tuple[str
 
 
 def illegal_arguments(
-    operation: str, *, mistake: str | None = None, dtype: str = "any"
+    operation: str, *, mistake: str | None = None, dtype: DtypeOf = "any"
 ) -> st.SearchStrategy[Illegal]:
     """Draw a legal and an illegal call of ``operation``, which differ in one mistake.
 

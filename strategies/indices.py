@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from strategies.devices import current_device
-from strategies.dtypes import FAMILIES, dtypes
-from strategies.layouts import WRITABLE
+from strategies.dtypes import FAMILIES
+from strategies.layouts import LAYOUTS, WRITABLE
 from strategies.shapes import Shape, dims, shapes
 from strategies.tensors import tensors
 from strategies.values import KINDS, Array, raw_bytes
@@ -67,12 +67,8 @@ class TakeAlongDimArguments(NamedTuple):
     dim: int | None
 
 
-class BadIndex(NamedTuple):
-    """A legal call's arguments and, beside them, one index that must be rejected."""
-
-    arguments: ScatterArguments
-    illegal_index: torch.Tensor
-
+DtypeOf = str | torch.dtype
+"""Of which dtype the tensors are: a family of :func:`dtypes`, or one dtype."""
 
 _LONG = (torch.int64,)
 _LONG_OR_INT = (torch.int64, torch.int32)
@@ -83,9 +79,9 @@ def index_tensor(values: Array) -> torch.Tensor:
     return torch.from_numpy(np.array(values, dtype=np.int64)).to(current_device())
 
 
-def validate(function: str, dtype: str, values: str, duplicates: bool = True) -> None:
+def validate(function: str, dtype: DtypeOf, values: str, duplicates: bool = True) -> None:
     """Raise InvalidArgument for what the strategies of arguments do not know."""
-    if dtype not in FAMILIES:
+    if not isinstance(dtype, torch.dtype) and dtype not in FAMILIES:
         raise InvalidArgument(
             f"{function}(dtype={dtype!r}): no such family; use one of {', '.join(FAMILIES)}"
         )
@@ -125,6 +121,12 @@ def _distinct_positions(shape: Shape, axis: int, side: int, raw: bytes) -> Array
     return order[tuple(slice(extent) for extent in shape)]
 
 
+def _sources(dtype: torch.dtype, shape: Shape, values: str) -> st.SearchStrategy[torch.Tensor]:
+    """Draw what is written: any layout, but where all values differ, one that repeats none."""
+    layouts = WRITABLE if values == "distinct" else tuple(LAYOUTS)
+    return tensors(dtype=dtype, shape=shape, values=values, layouts=layouts)
+
+
 @cache
 def _shape_of_rank(min_side: int) -> st.SearchStrategy[Shape]:
     return shapes(max_rank=3, min_side=min_side, max_elements=36)
@@ -132,11 +134,10 @@ def _shape_of_rank(min_side: int) -> st.SearchStrategy[Shape]:
 
 @st.composite
 def _scatter_arguments(
-    draw: st.DrawFn, dtype: str, duplicates: bool, values: str, larger_source: bool
+    draw: st.DrawFn, dtype: DtypeOf, duplicates: bool, values: str, larger_source: bool
 ) -> ScatterArguments:
-    drawn = draw(dtypes(dtype))
     destination = draw(
-        tensors(dtype=drawn, shape=_shape_of_rank(0), values=values, layouts=WRITABLE)
+        tensors(dtype=dtype, shape=_shape_of_rank(0), values=values, layouts=WRITABLE)
     )
     shape = tuple(destination.shape)
     dim = draw(dims(len(shape)))
@@ -163,13 +164,13 @@ def _scatter_arguments(
         extent + (larger_source and picks[len(shape) + d] % 3 == 2)
         for d, extent in enumerate(index_shape)
     )
-    source = draw(tensors(dtype=drawn, shape=source_shape, values=values))
+    source = draw(_sources(destination.dtype, source_shape, values))
     return ScatterArguments(destination, dim, index_tensor(positions), source)
 
 
 def scatter_arguments(
     *,
-    dtype: str = "any",
+    dtype: DtypeOf = "any",
     duplicates: bool = True,
     values: str = "dyadic",
     larger_source: bool = True,
@@ -191,7 +192,7 @@ def scatter_arguments(
 
 
 @st.composite
-def _gather_arguments(draw: st.DrawFn, dtype: str, values: str) -> GatherArguments:
+def _gather_arguments(draw: st.DrawFn, dtype: DtypeOf, values: str) -> GatherArguments:
     source = draw(tensors(dtype=dtype, shape=_shape_of_rank(0), values=values))
     shape = tuple(source.shape)
     dim = draw(dims(len(shape)))
@@ -204,7 +205,7 @@ def _gather_arguments(draw: st.DrawFn, dtype: str, values: str) -> GatherArgumen
 
 
 def gather_arguments(
-    *, dtype: str = "any", values: str = "any"
+    *, dtype: DtypeOf = "any", values: str = "any"
 ) -> st.SearchStrategy[GatherArguments]:
     """Draw legal arguments for gather: any index shape, duplicates, negative dims.
 
@@ -244,7 +245,7 @@ def _vectors(
 
 @st.composite
 def _index_select_arguments(
-    draw: st.DrawFn, dtype: str, values: str, duplicates: bool
+    draw: st.DrawFn, dtype: DtypeOf, values: str, duplicates: bool
 ) -> IndexSelectArguments:
     source = draw(tensors(dtype=dtype, shape=_shape_of_rank(0), values=values))
     dim = draw(dims(source.dim()))
@@ -253,7 +254,7 @@ def _index_select_arguments(
 
 
 def index_select_arguments(
-    *, dtype: str = "any", values: str = "any", duplicates: bool = True
+    *, dtype: DtypeOf = "any", values: str = "any", duplicates: bool = True
 ) -> st.SearchStrategy[IndexSelectArguments]:
     """Draw legal arguments for index_select: a vector of positions, shorter or longer than dim.
 
@@ -271,7 +272,7 @@ def index_select_arguments(
 
 @st.composite
 def _index_write_arguments(
-    draw: st.DrawFn, dtype: str, values: str, duplicates: bool, kinds: tuple[torch.dtype, ...]
+    draw: st.DrawFn, dtype: DtypeOf, values: str, duplicates: bool, kinds: tuple[torch.dtype, ...]
 ) -> IndexWriteArguments:
     destination = draw(
         tensors(dtype=dtype, shape=_shape_of_rank(0), values=values, layouts=WRITABLE)
@@ -281,12 +282,12 @@ def _index_write_arguments(
     shape = list(destination.shape)
     if shape:
         shape[dim] = len(positions)
-    source = draw(tensors(dtype=destination.dtype, shape=tuple(shape), values=values))
+    source = draw(_sources(destination.dtype, tuple(shape), values))
     return IndexWriteArguments(destination, dim, positions, source)
 
 
 def index_add_arguments(
-    *, dtype: str = "any", values: str = "dyadic", duplicates: bool = True
+    *, dtype: DtypeOf = "any", values: str = "dyadic", duplicates: bool = True
 ) -> st.SearchStrategy[IndexWriteArguments]:
     """Draw legal arguments for index_add: as many slices in the source as there are positions.
 
@@ -302,7 +303,7 @@ def index_add_arguments(
 
 
 def index_copy_arguments(
-    *, dtype: str = "any", values: str = "dyadic", duplicates: bool = True
+    *, dtype: DtypeOf = "any", values: str = "dyadic", duplicates: bool = True
 ) -> st.SearchStrategy[IndexWriteArguments]:
     """Draw legal arguments for index_copy; without the source, they are index_fill's.
 
@@ -329,10 +330,12 @@ def _broadcasting_sides(shape: Shape, axis: int, length: int, picks: bytes) -> S
 
 @st.composite
 def _take_along_dim_arguments(
-    draw: st.DrawFn, dtype: str, values: str, duplicates: bool
+    draw: st.DrawFn, dtype: DtypeOf, values: str, duplicates: bool, flat: bool | None
 ) -> TakeAlongDimArguments:
-    source = draw(tensors(dtype=dtype, shape=_shape_of_rank(0), values=values))
-    flat = not source.dim() or draw(st.sampled_from([False, False, False, True]))
+    drawn = shapes(min_rank=int(flat is False), max_rank=3, max_elements=36)
+    source = draw(tensors(dtype=dtype, shape=drawn, values=values))
+    if flat is None:
+        flat = not source.dim() or draw(st.sampled_from([False, False, False, True]))
     shape = (source.numel(),) if flat else tuple(source.shape)
     dim = draw(dims(len(shape)))
     axis = dim % len(shape)
@@ -349,13 +352,18 @@ def _take_along_dim_arguments(
 
 
 def take_along_dim_arguments(
-    *, dtype: str = "any", values: str = "any", duplicates: bool = True
+    *,
+    dtype: DtypeOf = "any",
+    values: str = "any",
+    duplicates: bool = True,
+    flat: bool | None = None,
 ) -> st.SearchStrategy[TakeAlongDimArguments]:
     """Draw legal arguments for take_along_dim: source and positions broadcast but along dim.
 
     Positions are int64 ("Must have long dtype", torch.take_along_dim) and not negative, which
-    the documentation does not offer. dim is None for sources of rank 0, and for some others.
-    ``duplicates=False`` names no position twice along dim.
+    the documentation does not offer. dim is None for sources of rank 0, and for some others;
+    always with ``flat=True``, never with ``flat=False``. ``duplicates=False`` names no position
+    twice along dim.
 
     Example::
 
@@ -363,37 +371,4 @@ def take_along_dim_arguments(
         def test(arguments): torch.take_along_dim(*arguments)
     """
     validate("take_along_dim_arguments", dtype, values, duplicates)
-    return _take_along_dim_arguments(dtype, values, duplicates)
-
-
-@st.composite
-def _illegal_scatter_indices(draw: st.DrawFn, dtype: str) -> BadIndex:
-    shape = draw(shapes(min_rank=1, max_rank=3, min_side=1, max_elements=27))
-    destination = draw(tensors(dtype=dtype, shape=shape, layouts=WRITABLE))
-    dim = draw(dims(len(shape)))
-    side = shape[dim]
-    source = draw(tensors(dtype=destination.dtype, shape=shape, layouts=WRITABLE))
-    count = int(np.prod(shape))
-    legal = _any_positions(shape, side, draw(raw_bytes(count)))
-    where = draw(st.integers(0, count - 1))
-    beyond = draw(st.sampled_from([side, -1, side + 1, -side - 1, 2**40]))
-    illegal = legal.copy()
-    illegal.flat[where] = beyond
-    arguments = ScatterArguments(destination, dim, index_tensor(legal), source)
-    return BadIndex(arguments, index_tensor(illegal))
-
-
-def illegal_scatter_indices(*, dtype: str = "numeric") -> st.SearchStrategy[BadIndex]:
-    """Draw a legal scatter and, beside it, an index with one position out of range.
-
-    Negative positions are out of range too: scatter and gather document indices between 0
-    and ``self.size(dim) - 1`` inclusive.
-
-    Example::
-
-        @given(illegal_scatter_indices())
-        def test(bad): ...
-    """
-    if dtype not in ("numeric", "real", "floating", "integral", "differentiable", "any"):
-        raise InvalidArgument(f"illegal_scatter_indices(dtype={dtype!r}): not a family of dtypes")
-    return _illegal_scatter_indices(dtype)
+    return _take_along_dim_arguments(dtype, values, duplicates, flat)

@@ -83,6 +83,8 @@ def _named(value: object) -> str:
         module = getattr(value, "__module__", "") or ""
         if name and module.split(".")[0] == "torch":
             return f"{module}.{name}"
+        if isinstance(value, type) and module == "builtins":
+            return str(name)
     raise TypeError(
         f"no source text for {type(value).__module__}.{type(value).__name__}: {value!r}"
     )

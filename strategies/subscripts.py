@@ -18,7 +18,7 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
-from strategies.indices import index_tensor, positions_among, side_near, validate
+from strategies.indices import DtypeOf, index_tensor, positions_among, side_near, validate
 from strategies.layouts import WRITABLE
 from strategies.shapes import Shape, shapes
 from strategies.tensors import tensors
@@ -57,7 +57,8 @@ _STEPS = (None, 1, 2, 3, 9)
 
 
 @cache
-def _slices(side: int) -> st.SearchStrategy[slice]:
+def slices(side: int) -> st.SearchStrategy[slice]:
+    """Draw a slice of a dimension: bounds inside and outside, either end, positive steps."""
     ends = sorted({0, 1, side // 2, side, side + 2, -1, -side, -side - 2}, key=abs)
     bounds = st.sampled_from([None, *ends])
     return st.builds(slice, bounds, bounds, st.sampled_from(_STEPS))
@@ -67,7 +68,7 @@ def _slices(side: int) -> st.SearchStrategy[slice]:
 def _items(side: int) -> st.SearchStrategy[int | slice]:
     """Draw what may index one dimension; no whole number is legal on a side of 0."""
     places = st.sampled_from([*range(side), *range(-1, -side - 1, -1)]) if side else st.nothing()
-    return places | _slices(side)
+    return places | slices(side)
 
 
 _NEW_AXES: tuple[tuple[int, ...], ...] = ((), (), (0,), (-1,), (1,), (0, 0), (1, -1))
@@ -120,7 +121,9 @@ def _from_either_end(positions: Array, side: int, backwards: Array) -> Array:
 
 
 @st.composite
-def _take_arguments(draw: st.DrawFn, dtype: str, values: str, duplicates: bool) -> TakeArguments:
+def _take_arguments(
+    draw: st.DrawFn, dtype: DtypeOf, values: str, duplicates: bool
+) -> TakeArguments:
     source = draw(tensors(dtype=dtype, shape=shapes(max_rank=3, max_elements=36), values=values))
     side = source.numel()
     shape = _fitting(draw(_INDEX_SHAPES), side, duplicates)
@@ -131,7 +134,7 @@ def _take_arguments(draw: st.DrawFn, dtype: str, values: str, duplicates: bool) 
 
 
 def take_arguments(
-    *, dtype: str = "any", values: str = "any", duplicates: bool = True
+    *, dtype: DtypeOf = "any", values: str = "any", duplicates: bool = True
 ) -> st.SearchStrategy[TakeArguments]:
     """Draw legal arguments for take: int64 positions of any shape, negative ones included.
 
@@ -147,7 +150,7 @@ def take_arguments(
 
 
 @st.composite
-def _together(draw: st.DrawFn, sides: Shape, duplicates: bool) -> list[Array]:
+def together(draw: st.DrawFn, sides: Shape, duplicates: bool) -> list[Array]:
     """Draw positions of one shape for every side: element by element they name one place."""
     places = prod(sides)
     shape = _fitting(draw(_INDEX_SHAPES), places, duplicates)
@@ -162,7 +165,7 @@ def _together(draw: st.DrawFn, sides: Shape, duplicates: bool) -> list[Array]:
 
 
 @st.composite
-def _crossed(draw: st.DrawFn, sides: Shape, duplicates: bool) -> list[Array]:
+def crossed(draw: st.DrawFn, sides: Shape, duplicates: bool) -> list[Array]:
     """Draw a vector of positions for every side, each on an axis of its own: they broadcast."""
     result = []
     for d, side in enumerate(sides):
@@ -176,6 +179,13 @@ def _crossed(draw: st.DrawFn, sides: Shape, duplicates: bool) -> list[Array]:
     return result
 
 
+_ARRANGEMENTS = {
+    "any": (together, crossed),
+    "together": (together,),
+    "crossed": (crossed,),
+}
+
+
 def _narrowed(shape: Shape, picks: bytes) -> Shape:
     """Choose a shape that broadcasts to ``shape``: ones for sides, leading sides left out."""
     sides = [side if pick < 160 else 1 for side, pick in zip(shape, picks[1:], strict=True)]
@@ -184,12 +194,12 @@ def _narrowed(shape: Shape, picks: bytes) -> Shape:
 
 @st.composite
 def _index_put_arguments(
-    draw: st.DrawFn, dtype: str, values: str, duplicates: bool
+    draw: st.DrawFn, dtype: DtypeOf, values: str, duplicates: bool, arrangement: str
 ) -> IndexPutArguments:
     shape = draw(shapes(min_rank=1, max_rank=3, max_elements=36))
     destination = draw(tensors(dtype=dtype, shape=shape, values=values, layouts=WRITABLE))
     indexed = draw(st.integers(1, len(shape)))
-    choose = draw(st.sampled_from([_together, _crossed]))
+    choose = draw(st.sampled_from(_ARRANGEMENTS[arrangement]))
     positions = draw(choose(shape[:indexed], duplicates))
     written = np.broadcast_shapes(*(p.shape for p in positions)) + shape[indexed:]
     narrowed = _narrowed(written, draw(raw_bytes(1 + len(written))))
@@ -198,12 +208,16 @@ def _index_put_arguments(
 
 
 def index_put_arguments(
-    *, dtype: str = "any", values: str = "dyadic", duplicates: bool = True
+    *,
+    dtype: DtypeOf = "any",
+    values: str = "dyadic",
+    duplicates: bool = True,
+    arrangement: str = "any",
 ) -> st.SearchStrategy[IndexPutArguments]:
     """Draw legal arguments for index_put: index tensors that broadcast, and values that do.
 
-    One int64 tensor for each of the first dimensions, of one shape or crossing each other;
-    negative positions included. The values broadcast to the places written.
+    One int64 tensor for each of the first dimensions, of one shape ("together") or crossing each
+    other ("crossed"), as ``arrangement`` says, or "any"; negative positions included. The values broadcast to the places written.
     ``duplicates=False`` names no place twice, since without accumulate the result is
     otherwise undefined (``torch.Tensor.index_put_``).
 
@@ -213,7 +227,12 @@ def index_put_arguments(
         def test(arguments): torch.index_put(*arguments)
     """
     validate("index_put_arguments", dtype, values, duplicates)
-    return _index_put_arguments(dtype, values, duplicates)
+    if arrangement not in _ARRANGEMENTS:
+        raise InvalidArgument(
+            f"index_put_arguments(arrangement={arrangement!r}): use one of "
+            f"{', '.join(_ARRANGEMENTS)}"
+        )
+    return _index_put_arguments(dtype, values, duplicates, arrangement)
 
 
 def masks(shape: Shape) -> st.SearchStrategy[torch.Tensor]:

@@ -7,7 +7,7 @@ to torch as one storage with strides, so no torch kernel takes part in making th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from math import prod
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,10 +18,10 @@ from hypothesis.errors import InvalidArgument
 
 from strategies.devices import current_device
 from strategies.dtypes import FAMILIES, dtypes
-from strategies.layouts import LAYOUTS, LAZY, Geometry, permuted
+from strategies.layouts import LAYOUTS, LAZY, WRITABLE, Geometry, permuted
 from strategies.shapes import Shape, shapes
 from strategies.source import teach_hypothesis
-from strategies.values import AS_BITS, KINDS, Array, bytes_for, decode
+from strategies.values import AS_BITS, KINDS, NUMPY_DTYPES, Array, bytes_for, decode
 
 Drawn = TypeVar("Drawn")
 
@@ -59,18 +59,21 @@ def _with_lazy_bit(layout: str, values: Array, shape: Shape, device: torch.devic
     return stored.conj() if layout == "conjugated" else stored.conj().imag
 
 
+# A strategy that is used again need not be validated and labelled again, which costs more than
+# the draw: laws ask for the same ones all the time.
+@lru_cache(maxsize=4096)
 @st.composite
 def _tensors(
     draw: st.DrawFn,
-    dtype: st.SearchStrategy[torch.dtype],
-    shape: st.SearchStrategy[Shape],
+    dtype: torch.dtype | st.SearchStrategy[torch.dtype],
+    shape: Shape | st.SearchStrategy[Shape],
     kind: str,
     layouts: tuple[str, ...],
     requires_grad: bool,
 ) -> torch.Tensor:
     teach_hypothesis()
-    drawn_dtype = draw(dtype)
-    drawn_shape = draw(shape)
+    drawn_dtype = dtype if isinstance(dtype, torch.dtype) else draw(dtype)
+    drawn_shape = shape if isinstance(shape, tuple) else draw(shape)
     layout = draw(_layout_choice(layouts, len(drawn_shape), drawn_dtype))
     geometry = LAYOUTS[layout].geometry(drawn_shape)
     raw = draw(bytes_for(geometry.storage, drawn_dtype, kind))
@@ -115,21 +118,36 @@ def tensors(
             f"tensors(dtype={dtype!r}, requires_grad=True): only floating and complex tensors "
             "can require grad; use dtype='differentiable' or 'floating'"
         )
-    return _tensors(_as_dtypes(dtype), _as_shapes(shape), values, tuple(layouts), requires_grad)
+    return _tensors(
+        dtypes(dtype) if isinstance(dtype, str) else dtype,
+        shapes() if shape is None else tuple(shape) if isinstance(shape, tuple) else shape,
+        values,
+        tuple(layouts),
+        requires_grad,
+    )
 
 
-def _as_dtypes(
-    dtype: torch.dtype | str | st.SearchStrategy[torch.dtype],
-) -> st.SearchStrategy[torch.dtype]:
-    if isinstance(dtype, str):
-        return dtypes(dtype)
-    return st.just(dtype) if isinstance(dtype, torch.dtype) else dtype
+@st.composite
+def tensors_holding(draw: st.DrawFn, values: Array, *, dtype: torch.dtype) -> torch.Tensor:
+    """Draw a tensor that holds ``values``, in any layout in which each element has memory.
 
+    ``dtype`` is one that NumPy has; values are rounded to it. Shrinks to a contiguous tensor.
 
-def _as_shapes(shape: Shape | st.SearchStrategy[Shape] | None) -> st.SearchStrategy[Shape]:
-    if shape is None:
-        return shapes()
-    return st.just(shape) if isinstance(shape, tuple) else shape
+    Example::
+
+        @given(tensors_holding(np.eye(3), dtype=torch.float32))
+        def test(tensor): assert tensor.diagonal().sum() == 3
+    """
+    teach_hypothesis()
+    shape = tuple(values.shape)
+    names = tuple(name for name in WRITABLE if name not in LAZY)
+    geometry = LAYOUTS[draw(_layout_choice(names, len(shape), dtype))].geometry(shape)
+    storage = np.zeros(geometry.storage, dtype=NUMPY_DTYPES[dtype])
+    if values.size:
+        steps = [step * storage.itemsize for step in geometry.stride]
+        window = np.lib.stride_tricks.as_strided(storage[geometry.offset :], shape, steps)
+        window[...] = values
+    return from_storage(storage, dtype, shape, geometry, current_device())
 
 
 class WithCotangent(NamedTuple):

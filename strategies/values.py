@@ -5,12 +5,19 @@ choice for Hypothesis, and shrinking a byte towards 0 makes its element simpler.
 
 ``dyadic`` values are small multiples of 1/8: sums, products and scatters of a few of them
 are exact in every floating dtype, so that equality is ``==``. ``any`` adds nan, infinities,
--0.0, subnormals and the extremes of the dtype, for operations that only move data. ``bits``
-are all bit patterns, nan payloads included. ``nonfinite`` adds -0.0, nan and infinities to the
-dyadic values, for sums, which extremes would overflow. ``away-from-kinks`` values are neither
+-0.0, subnormals and the extremes of the dtype, for operations that only move data; ``ordered``
+are those of them that are no nan. ``bits`` are all bit patterns, nan payloads included.
+``nonfinite`` adds -0.0, nan and infinities to the dyadic values, for sums, which extremes would
+overflow. ``few`` are 0 and 1 of either sign, infinities and nan, so that operands coincide
+often. ``away-from-kinks`` values are neither
 integers nor near zero, for derivatives; ``positive`` ones are those that are above zero, ``unit``
-ones lie in (-1, 1) without its middle. ``probability`` values are dyadic, in [0, 1], both ends
-included. ``distinct`` values differ from each other by at least 1/8 within one tensor.
+ones lie in (-1, 1), without its middle and at least 1/4 from its ends; ``fraction`` ones are in
+(0, 1), ``above-one`` ones above 1, as far from the ends. ``probability`` values are dyadic, in
+[0, 1], both ends included. ``regimes`` adds to ``nonfinite`` values of sizes from 2**-20 to 1000,
+among which special functions change their way of computing; ``finite`` and ``nonnegative`` are
+those of them that are so. ``far`` adds such sizes, up to 24, to ``away-from-kinks``. ``missing``
+values are those away from kinks, or nan. ``distinct`` values differ from each other by at least
+1/8 within one tensor.
 """
 
 from __future__ import annotations
@@ -33,8 +40,11 @@ Array = npt.NDArray[Any]
 
 KINDS = (
     "dyadic", "any", "bits", "nonfinite", "away-from-kinks", "positive", "unit", "probability",
-    "distinct",
+    "distinct", "ordered", "missing", "regimes", "finite", "nonnegative",
+    "fraction", "above-one", "far", "few",
 )  # fmt: skip
+_UNSIGNED_KINDS = ("positive", "probability", "fraction", "above-one", "nonnegative")
+_LEAST_INTEGERS = {"away-from-kinks": 1, "positive": 1, "far": 1, "above-one": 2}
 _BYTES = 256
 
 NUMPY_DTYPES: dict[torch.dtype, np.dtype[Any]] = {
@@ -92,6 +102,15 @@ def _float8_bits(value: float, dtype: torch.dtype) -> int | None:
     return sign | (exponent - 1 + bias) << mantissa_bits | int(mantissa)
 
 
+# Exact in every floating dtype of 16 bits or more.
+_REGIMES = (
+    2.5, 3.25, 4.75, 5.5, 7.25, 8.5, 10.25, 12.5, 17, 20.5, 25, 33, 50, 87, 100, 170, 500, 1000,
+    2.0**-4, 2.0**-7, 2.0**-12, 2.0**-20,
+)  # fmt: skip
+_UNUSUAL = 2 * [-0.0, math.inf, -math.inf, math.nan]
+_FAR = (0.25, 2.25, 2.75, 3.25, 3.75, 4.25, 5.25, 5.75, 6.25, 7.25, 8.25, 10.25, 16.25, 24.25)
+
+
 def _kinkless_values() -> list[float]:
     """Multiples of 1/16 between 1/2 and 2 but for 1, both signs: no integer, no half, no zero."""
     return [sign * n / 16 for n in (24, *range(9, 16), *range(17, 32)) for sign in (1, -1)]
@@ -105,10 +124,26 @@ def _real_values(dtype: torch.dtype, kind: str) -> list[float]:
     if kind == "positive":
         return [value for value in _kinkless_values() if value > 0]
     if kind == "unit":
-        return [sign * n / 16 for n in (8, *range(1, 8), *range(9, 16)) for sign in (1, -1)]
+        return [sign * n / 16 for n in (8, *range(1, 8), *range(9, 13)) for sign in (1, -1)]
+    if kind == "fraction":
+        return [n / 16 for n in (8, 4, 12, 5, 6, 7, 9, 10, 11)]
+    if kind == "missing":
+        return [*_kinkless_values(), *10 * [math.nan]]
+    if kind == "above-one":
+        return [n / 8 for n in range(10, 33)]
+    if kind == "far":
+        return _kinkless_values() + [sign * size for size in _FAR for sign in (1, -1)]
+    if kind == "few":
+        return [0.0, 1.0, -1.0, -0.0, math.inf, -math.inf, math.nan]
     if kind == "nonfinite":
-        return _dyadic_values() + 2 * [-0.0, math.inf, -math.inf, math.nan]
-    return _dyadic_values() + (3 * _specials(dtype) if kind == "any" else [])
+        return _dyadic_values() + _UNUSUAL
+    if kind in ("regimes", "finite", "nonnegative"):
+        finite = _dyadic_values() + [sign * size for size in _REGIMES for sign in (1, -1)]
+        if kind == "regimes":
+            return finite + _UNUSUAL
+        return [value for value in finite if kind == "finite" or value >= 0]
+    specials = {"any": _specials(dtype), "ordered": _specials(dtype)[:-1]}
+    return _dyadic_values() + 3 * specials.get(kind, [])
 
 
 def _dyadic_values() -> list[float]:
@@ -155,10 +190,12 @@ def value_table(dtype: torch.dtype, kind: str) -> Array:
         return table.astype(NUMPY_DTYPES[dtype])
     if not dtype.is_floating_point:
         info = torch.iinfo(dtype)
-        least = 1 if kind in ("away-from-kinks", "positive") else 0
-        signs = (1, -1) if info.min < 0 and kind not in ("positive", "probability") else (1,)
+        least = _LEAST_INTEGERS.get(kind, 0)
+        signs = (1, -1) if info.min < 0 and kind not in _UNSIGNED_KINDS else (1,)
         small = [sign * n for n in range(least, 9) for sign in (signs if n else (1,))]
-        extremes = [info.max, info.min, info.max - 1, info.min + 1] if kind == "any" else []
+        wide = kind in ("any", "ordered")
+        extremes = [info.max, info.min, info.max - 1, info.min + 1] if wide else []
+        small = small[: len(signs) + 1] if kind == "few" else small
         return np.array(_spread(small + extremes), dtype=NUMPY_DTYPES[dtype])
     if dtype in _FLOAT8_FORMATS:
         if kind == "any":

@@ -316,7 +316,6 @@ MISTAKES: dict[str, Callable[[], object]] = {
     "layouts=('transposed',)": lambda: s.tensors(layouts=("transposed",)),
     "values='all'": lambda: s.tensors(values="all"),
     "requires_grad=True": lambda: s.tensors(dtype="real", requires_grad=True),
-    "dtype='float'": lambda: s.illegal_scatter_indices(dtype="float"),
     "max_leaves=0": lambda: s.functions(max_leaves=0),
     "max_steps=99": lambda: s.polynomials(max_steps=99),
     "'Sgd'": lambda: s.optimizer_options("Sgd"),

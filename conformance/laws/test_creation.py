@@ -2,15 +2,24 @@
 
 import numpy as np
 import torch
+from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference import creation
-from strategies import arrays, dtypes, dyadics, shapes, tensors
+from strategies import arrays, broadcastable_shapes, dtypes, dyadics, shapes, tensors
 from strategies.layouts import DENSE
 
 FILLED = {"zeros": ("torch.zeros", 0), "ones": ("torch.ones", 1)}
 FILLED_LIKE = {"zeros_like": ("torch.zeros_like", 0), "ones_like": ("torch.ones_like", 1)}
+TRIANGLES = {"tril": ("torch.tril_indices", True), "triu": ("torch.triu_indices", False)}
+COMPLEX_OF = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+COMPLEX_REJECTIONS = {
+    "complex-dtypes": ("torch.complex", torch.float64, "scalar type"),
+    "complex-integral": ("torch.complex", torch.int64, "scalar type|Expected both"),
+    "polar-dtypes": ("torch.polar", torch.float64, "scalar type"),
+    "polar-integral": ("torch.polar", torch.int64, "scalar type|Expected both"),
+}
 
 
 @law("creation.filled", docs="torch.zeros", over=FILLED)
@@ -102,6 +111,85 @@ def test_linspace(target, start, end, steps):
     bound = np.full(count, 4 * np.finfo(np.float32).eps * max(abs(start), abs(end)))
     bound[:1] = bound[1:][-1:] = 0
     compare.close(result, expected, bound=bound, dtype=torch.float32)
+
+
+@law("creation.eye", docs="torch.eye")
+@given(rows=st.integers(0, 6), columns=st.integers(0, 6), dtype=dtypes())
+def test_eye(target, rows, columns, dtype):
+    """eye returns a matrix with ones on the diagonal and zeros elsewhere, square by default."""
+    place = {"dtype": dtype, "device": target.device}
+    result = target.run("torch.eye", rows, columns, **place)
+    compare.equal(result, creation.eye(rows, columns), dtype=dtype)
+    square = target.run("torch.eye", rows, **place)
+    compare.equal(square, creation.eye(rows, rows), dtype=dtype)
+
+
+@law("creation.triangle-indices", docs="torch.tril_indices", over=TRIANGLES)
+@given(
+    sides=st.tuples(st.integers(0, 5), st.integers(0, 5)),
+    offset=st.integers(-6, 6),
+    dtype=st.sampled_from((torch.int64, torch.int32)),
+)
+def test_triangle_indices(target, case, sides, offset, dtype):
+    """tril_indices and triu_indices list the indices of a triangle, by rows and then columns.
+
+    A positive offset moves the diagonal up, a negative one down. int64 by default.
+    """
+    name, lower = case
+    expected = creation.triangle_indices(*sides, offset, lower=lower)
+    result = target.run(name, *sides, offset, dtype=dtype, device=target.device)
+    compare.equal(result, expected, dtype=dtype)
+    main = creation.triangle_indices(*sides, 0, lower=lower)
+    compare.equal(target.run(name, *sides, device=target.device), main, dtype=torch.int64)
+
+
+@st.composite
+def part_pairs(draw, values):
+    """Two real tensors of one dtype whose shapes broadcast."""
+    dtype = draw(dtypes("split"))
+    return [
+        draw(tensors(dtype=dtype, shape=shape, values=values))
+        for shape in draw(broadcastable_shapes(2)).shapes
+    ]
+
+
+@law("creation.complex", docs="torch.complex")
+@given(parts=part_pairs("any"))
+def test_complex(target, parts):
+    """complex has the given real and imaginary parts, nan, infinities and signed zeros included.
+
+    float32 parts give complex64, float64 parts complex128; shapes broadcast.
+    """
+    real, imaginary = np.broadcast_arrays(*map(compare.to_numpy, parts))
+    expected = np.empty(real.shape, dtype=np.complex128)
+    expected.real, expected.imag = real, imaginary
+    result = target.run("torch.complex", *parts)
+    compare.equal(result, expected, dtype=COMPLEX_OF[parts[0].dtype])
+
+
+@law("creation.polar", docs="torch.polar")
+@given(parts=part_pairs("dyadic"))
+def test_polar(target, parts):
+    """polar is abs * cos(angle) + abs * sin(angle) * j, for an abs that is not negative.
+
+    Cosine, sine and product are off by at most four roundings of abs together.
+    """
+    magnitude, angle = parts[0].abs(), parts[1]
+    expected = creation.polar(compare.to_numpy(magnitude), compare.to_numpy(angle))
+    bound = 4 * torch.finfo(angle.dtype).eps * np.abs(expected)
+    result = target.run("torch.polar", magnitude, angle)
+    compare.close(result, expected, bound=bound, dtype=COMPLEX_OF[angle.dtype])
+
+
+@law("creation.complex-rejected", docs="torch.complex", over=COMPLEX_REJECTIONS)
+@given(part=tensors(dtype=torch.float32))
+def test_complex_rejected(target, case, part):
+    """complex and polar reject parts of two dtypes, and integral parts."""
+    name, other, message = case
+    legal = target.run(name, part.abs(), part)
+    compare.fact(legal.dtype, torch.complex64, "dtype of the legal form")
+    with compare.raises(RuntimeError, message):
+        target.run(name, part.abs(), part.to(other))
 
 
 @law("creation.tensor", docs="torch.tensor")

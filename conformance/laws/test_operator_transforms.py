@@ -28,10 +28,16 @@ def test_meta(target, case, call):
     """On the meta device an operator gives the shape, dtype and strides that the device gives.
 
     Inputs without data suffice to know them (https://docs.pytorch.org/docs/stable/meta.html).
+    Strides are compared where the inputs do not differ in shape or strides: how those of inputs
+    that lie differently are weighed is nowhere said.
     """
     real = judge.listed(target.run(case.name, *call.arguments, **call.keywords))
     bare = batches.without_data(call)
     meta = judge.listed(target.run(case.name, *bare.arguments, **bare.keywords))
-    described = [[(r.shape, r.dtype, batches.strides(r)) for r in part] for part in (meta, real)]
+    alike = batches.lie_alike(call)
+    described = [
+        [(r.shape, r.dtype, batches.strides(r) if alike else ()) for r in part]
+        for part in (meta, real)
+    ]
     compare.fact(described[0], described[1], "shape, dtype and strides on meta")
     compare.fact([r.device.type for r in meta], ["meta"] * len(meta), "device of the results")

@@ -40,8 +40,8 @@ def test_dtype(target, case, call):
 @given(call=value_calls)
 def test_spellings(target, case, call):
     """Every spelling of an operator, as function, method, sign or alias, gives the same result."""
-    for spelling in forms.spoken(case, call):
-        judge.check(case, call, target.run(spelling, *call.arguments, **call.keywords), spelling)
+    for name, spelling in forms.spoken(case, call).items():
+        judge.check(case, call, target.run(spelling, *call.arguments, **call.keywords), name)
 
 
 @law("operators.layout", docs=page, over=excluding("layout", lambda o: o.memory != "view"))

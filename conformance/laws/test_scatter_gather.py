@@ -1,5 +1,7 @@
 """Scatter and gather: reading and writing through an index along one dimension."""
 
+from hypothesis import strategies as st
+
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference import indexing
@@ -7,7 +9,7 @@ from conformance.target import resolve
 from strategies import (
     dyadics,
     gather_arguments,
-    illegal_scatter_indices,
+    illegal_arguments,
     scatter_arguments,
     with_cotangent,
 )
@@ -22,6 +24,12 @@ WRITES = {**SCATTER, **SCATTER_ADD}
 # "The backward pass is implemented only for src.shape == index.shape" (torch.Tensor.scatter_)
 SCATTERED = scatter_arguments(dtype="floating", larger_source=False)
 SCATTERED_ONCE = scatter_arguments(dtype="floating", duplicates=False, larger_source=False)
+
+
+def out_of_range(operation):
+    """Draw calls with one position above the legal ones, or below them."""
+    twins = (f"position {side}" for side in ("above", "below"))
+    return st.one_of(illegal_arguments(operation, mistake=m, dtype="numeric") for m in twins)
 
 
 def destination_kind(arguments):
@@ -106,23 +114,23 @@ def test_out_of_place(target, case, arguments):
 
 
 @law("scatter.index-out-of-range", docs="torch.Tensor.scatter_", over=WRITES)
-@given(bad=illegal_scatter_indices())
+@given(bad=out_of_range("scatter"))
 def test_index_out_of_range(target, case, bad):
     """An index outside 0 .. self.size(dim) - 1 is rejected, negative ones too."""
-    destination, dim, index, source = bad.arguments
+    destination, dim, index, source = bad.legal
     target.run(case, destination.clone(), dim, index, source)
     with compare.raises(RuntimeError, "out of bounds"):
-        target.run(case, destination.clone(), dim, bad.illegal_index, source)
+        target.run(case, destination.clone(), dim, bad.illegal.positions, source)
 
 
 @law("gather.index-out-of-range", docs="torch.gather", over=GATHER)
-@given(bad=illegal_scatter_indices())
+@given(bad=out_of_range("gather"))
 def test_gather_index_out_of_range(target, case, bad):
     """gather rejects an index outside 0 .. input.size(dim) - 1, negative ones too."""
-    _, dim, index, source = bad.arguments
+    source, dim, index = bad.legal
     target.run(case, source, dim, index)
     with compare.raises(RuntimeError, "out of bounds"):
-        target.run(case, source, dim, bad.illegal_index)
+        target.run(case, source, dim, bad.illegal.positions)
 
 
 @law("gather.gradient", docs="torch.gather", over=GATHER)

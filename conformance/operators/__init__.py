@@ -6,22 +6,54 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from conformance.operators import (
+    activations,
     arithmetic,
+    bitwise,
     comparison,
     elementary,
+    extremes,
     linalg,
     manipulation,
+    masking,
+    matrix_functions,
+    ordering,
+    powers,
+    norms,
     reductions,
+    rounding,
+    scans,
+    scattering,
+    searching,
+    selecting,
+    special,
+    spectral,
+    statistics,
 )
 from conformance.operators.operator import Call, Operator, Rejection
 
 FAMILIES: Mapping[str, tuple[Operator, ...]] = {
     "arithmetic": arithmetic.OPERATORS,
+    "powers": powers.OPERATORS,
+    "rounding": rounding.OPERATORS,
+    "extremes": extremes.OPERATORS,
     "comparison": comparison.OPERATORS,
+    "bitwise": bitwise.OPERATORS,
     "elementary": elementary.OPERATORS,
+    "special": special.OPERATORS,
+    "activations": activations.OPERATORS,
     "reductions": reductions.OPERATORS,
+    "norms": norms.OPERATORS,
+    "ordering": ordering.OPERATORS,
+    "scans": scans.OPERATORS,
+    "searching": searching.OPERATORS,
+    "statistics": statistics.OPERATORS,
     "manipulation": manipulation.OPERATORS,
     "linalg": linalg.OPERATORS,
+    "matrix_functions": matrix_functions.OPERATORS,
+    "spectral": spectral.OPERATORS,
+    "selecting": selecting.OPERATORS,
+    "scattering": scattering.OPERATORS,
+    "masking": masking.OPERATORS,
 }
 
 OPERATORS: Mapping[str, Operator] = {

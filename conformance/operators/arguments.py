@@ -12,13 +12,28 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.operator import Call, Calls
-from strategies import broadcastable_shapes, dim_tuples, dims, dyadics, shapes, tensors
+from strategies import broadcastable_shapes, dim_tuples, dims, shapes, tensors
 from strategies.dtypes import FAMILIES
 from strategies.layouts import DENSE, LAYOUTS
 from strategies.shapes import Shape
 
 Options = Mapping[str, st.SearchStrategy[Any]]
 """Keyword arguments to draw, by name; each is left out of some of the calls."""
+
+Kinds = Mapping[str, str]
+"""Kinds of values by family of dtypes, for what an entry's one kind does not fit."""
+
+SMOOTH = (
+    "away-from-kinks", "positive", "unit", "probability", "distinct", "fraction", "above-one", "far",
+)  # fmt: skip
+"""The kinds that derivatives are asked at: no operand of such a call has another one."""
+
+
+def kind_for(kinds: Kinds, dtype: torch.dtype, kind: str) -> str:
+    """Return the kind of values of an operand: the one that ``kinds`` has for its dtype, if any."""
+    if kind in SMOOTH:
+        return kind
+    return next((found for family, found in kinds.items() if dtype in FAMILIES[family]), kind)
 
 
 def operand(
@@ -29,18 +44,23 @@ def operand(
     return tensors(dtype=dtype, shape=shape, values=kind, layouts=layouts)
 
 
-@st.composite
-def _given_some(draw: st.DrawFn, options: Options) -> dict[str, Any]:
+def _given_some(options: Options) -> st.SearchStrategy[dict[str, Any]]:
     """Draw each option, leaving some of them to their defaults."""
-    if not options:
-        return {}
+    return _some_of(options) if options else st.builds(dict)
+
+
+@st.composite
+def _some_of(draw: st.DrawFn, options: Options) -> dict[str, Any]:
     chosen = draw(st.integers(0, 2 ** len(options) - 1))
     names = [name for bit, name in enumerate(options) if chosen >> bit & 1]
     return {name: draw(options[name]) for name in names}
 
 
 def unary_calls(
-    *, shape: st.SearchStrategy[Shape] | None = None, options: Options | None = None
+    *,
+    shape: st.SearchStrategy[Shape] | None = None,
+    options: Options | None = None,
+    kinds: Kinds | None = None,
 ) -> Calls:
     """``op(x, **options)``."""
     drawn = shapes() if shape is None else shape
@@ -48,36 +68,67 @@ def unary_calls(
     def calls(dtype: torch.dtype, kind: str) -> st.SearchStrategy[Call]:
         return st.builds(
             lambda x, keywords: Call((x,), keywords),
-            operand(dtype, kind, drawn),
+            operand(dtype, kind_for(kinds or {}, dtype, kind), drawn),
             _given_some(options or {}),
         )
 
     return calls
 
 
-def scalar_of(dtype: torch.dtype) -> st.SearchStrategy[Any]:
-    """Draw a Python number of the kind that ``dtype`` holds, exact in every such dtype."""
+_LEAST = {
+    "positive": 1,
+    "away-from-kinks": 1,
+    "probability": 0,
+    "far": 1,
+    "above-one": 9,
+    "nonnegative": 0,
+}
+
+
+def scalar_of(
+    dtype: torch.dtype, kind: str = "dyadic", *, signed: bool = True
+) -> st.SearchStrategy[Any]:
+    """Draw a Python number of the kind that ``dtype`` holds, exact in every such dtype.
+
+    Above zero for the kinds without zero, not below it for those without signs.
+    """
     if dtype == torch.bool:
         return st.booleans()
     if not (dtype.is_floating_point or dtype.is_complex):
-        return st.integers(0 if dtype == torch.uint8 else -8, 8)
-    return dyadics()
+        return st.integers(_LEAST.get(kind, -8 if signed and dtype != torch.uint8 else 0), 8)
+    return st.integers(_LEAST.get(kind, -32), 32).map(lambda eighths: eighths / 8)
 
 
-def pointwise_calls(arity: int, *, scalar: bool = False, options: Options | None = None) -> Calls:
+_OFTEN_FEW = ("any", "nonfinite")
+
+
+def pointwise_calls(
+    arity: int,
+    *,
+    scalar: bool = False,
+    options: Options | None = None,
+    kinds: Sequence[Kinds] = (),
+    fixed: Mapping[str, Any] | None = None,
+) -> Calls:
     """``op(x, y, ..., **options)`` on ``arity`` tensors that broadcast.
 
-    Where ``scalar``, the last may be a Python number instead.
+    Where ``scalar``, the last may be a Python number instead. ``kinds`` are those of each
+    operand, and ``fixed`` the keywords of every call. Where any values are legal, operands of
+    every second call have few values, which coincide.
     """
 
     @st.composite
     def drawn(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
+        own = [kind_for(k, dtype, kind) for k in (*kinds, *[{}] * (arity - len(kinds)))]
+        if kind in _OFTEN_FEW and draw(st.booleans()):
+            own = ["few" if k in _OFTEN_FEW else k for k in own]
+        sides = draw(broadcastable_shapes(arity)).shapes
         operands: list[Any] = [
-            draw(operand(dtype, kind, shape)) for shape in draw(broadcastable_shapes(arity)).shapes
+            draw(operand(dtype, k, shape)) for k, shape in zip(own, sides, strict=True)
         ]
         if scalar and draw(st.integers(0, 3)) == 3:
-            operands[-1] = draw(scalar_of(dtype))
-        return Call(tuple(operands), draw(_given_some(options or {})))
+            operands[-1] = draw(scalar_of(dtype, own[-1]))
+        return Call(tuple(operands), {**draw(_given_some(options or {})), **(fixed or {})})
 
     return drawn
 
@@ -118,30 +169,44 @@ _DIMENSIONS: dict[str, Callable[[int], st.SearchStrategy[tuple[Any, ...]]]] = {
 
 
 def mixed_calls(
-    arity: int, families: Sequence[str] = ("any",), *, options: Options | None = None
+    arity: int,
+    families: Sequence[str] = ("any",),
+    *,
+    options: Options | None = None,
+    kinds: Sequence[str] = (),
+    fixed: Mapping[str, Any] | None = None,
+    numbers: bool = True,
 ) -> st.SearchStrategy[Call]:
-    """``op(x, y, ..., **options)`` of dyadic operands that differ in dtype.
+    """``op(x, y, ..., **options)`` of operands that differ in dtype, dyadic unless ``kinds`` says.
 
-    Tensors of dimensions and of none and, but for the first, Python numbers. Complex numbers
-    do not meet half precision, whose complex counterpart has few operations.
+    Tensors of dimensions and of none and, but for the first and where ``numbers``, Python
+    numbers. Complex numbers do not meet half precision, whose complex counterpart has few
+    operations; a negative number does not meet unsigned integers.
     """
     known = tuple(dict.fromkeys(d for family in families for d in FAMILIES[family]))
-    return _mixed_calls(arity, known, options or {})
+    own = (*kinds, *("dyadic",) * (arity - len(kinds)))
+    return _mixed_calls(known, options or {}, own, fixed or {}, numbers)
 
 
 @st.composite
 def _mixed_calls(
-    draw: st.DrawFn, arity: int, known: tuple[torch.dtype, ...], options: Options
+    draw: st.DrawFn,
+    known: tuple[torch.dtype, ...],
+    options: Options,
+    kinds: tuple[str, ...],
+    fixed: Mapping[str, Any],
+    numbers: bool,
 ) -> Call:
     without_half = tuple(d for d in known if d not in (torch.float16, torch.bfloat16))
     without_complex = tuple(d for d in known if not d.is_complex)
     chosen = draw(st.sampled_from((without_half, without_complex)))
+    dtypes = [draw(st.sampled_from(chosen)) for _ in kinds]
+    sides = draw(broadcastable_shapes(len(kinds))).shapes
     operands: list[Any] = []
-    for number, shape in enumerate(draw(broadcastable_shapes(arity)).shapes):
-        dtype = draw(st.sampled_from(chosen))
+    for dtype, kind, shape in zip(dtypes, kinds, sides, strict=True):
         form = draw(st.integers(0, 3))
-        if number and form == 3:
-            operands.append(draw(scalar_of(dtype)))
+        if operands and numbers and form == 3:
+            operands.append(draw(scalar_of(dtype, kind, signed=torch.uint8 not in dtypes)))
         else:
-            operands.append(draw(operand(dtype, "dyadic", () if form == 2 else shape)))
-    return Call(tuple(operands), draw(_given_some(options)))
+            operands.append(draw(operand(dtype, kind, () if form == 2 else shape)))
+    return Call(tuple(operands), {**draw(_given_some(options)), **fixed})

@@ -60,6 +60,11 @@ def without_data(call: Call) -> Call:
     return without
 
 
+def lie_alike(call: Call) -> bool:
+    """Whether the tensors of a call have the same shape and the same strides that matter."""
+    return len({(tensor.shape, strides(tensor)) for tensor in tensors_in(call)}) == 1
+
+
 def strides(tensor: torch.Tensor) -> tuple[int, ...]:
     """Return the strides that matter: those of sides longer than 1, where there are elements."""
     if not tensor.numel():

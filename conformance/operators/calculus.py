@@ -80,6 +80,12 @@ def with_tangents(
     return _exchanged(call, chosen, duals)[0]
 
 
+def moved_to(call: Call, tensors: Sequence[torch.Tensor]) -> Call:
+    """Return the call with other tensors."""
+    moved: Call = replaced(call, iter(tensors))
+    return moved
+
+
 def _exchanged(
     call: Call, old: Sequence[torch.Tensor], new: Sequence[torch.Tensor]
 ) -> tuple[Call, list[torch.Tensor]]:
@@ -126,7 +132,8 @@ def products(
         terms = jacobian * cotangent.reshape((-1,) + (1,) * (jacobian.ndim - 1))
         count = np.count_nonzero(terms, axis=0)
         values.append(terms.sum(axis=0))
-        bounds.append((case.derivative_ulps + count) * epsilon * np.abs(terms).sum(axis=0))
+        sizes = _sizes(case, np.abs(terms).sum(axis=0))
+        bounds.append((case.derivative_ulps + count) * epsilon * sizes)
     return values, bounds
 
 
@@ -138,7 +145,11 @@ def pushed_forward(
     terms = np.concatenate(rows, axis=1)
     count = np.count_nonzero(terms, axis=1)
     margin = (case.derivative_ulps + count) * torch.finfo(dtype).eps
-    return terms.sum(axis=1), margin * np.abs(terms).sum(axis=1)
+    return terms.sum(axis=1), margin * _sizes(case, np.abs(terms).sum(axis=1))
+
+
+def _sizes(case: Operator, sizes: Array) -> Array:
+    return np.full(sizes.shape, sizes.max(initial=0.0)) if case.normwise else sizes
 
 
 def curvature(
@@ -156,13 +167,13 @@ def curvature(
     first, second = directions
     plus = [u + w for u, w in zip(first, second, strict=True)]
     minus = [u - w for u, w in zip(first, second, strict=True)]
-    sum_value, sum_error = derivatives.second_derivative(function, points, plus)
-    difference_value, difference_error = derivatives.second_derivative(function, points, minus)
-    weight = np.abs(cotangent)
+    sum_value, sum_size = derivatives.second_derivative(function, points, plus)
+    difference_value, difference_size = derivatives.second_derivative(function, points, minus)
+    size = sum_size + difference_size
+    integral = 8 * np.finfo(np.float64).eps / derivatives.RADIUS**2 * size
     rounding = 4 * case.derivative_ulps * torch.finfo(dtype).eps
-    bound = weight @ (sum_error + difference_error) + rounding * (
-        weight @ (np.abs(sum_value) + np.abs(difference_value))
-    )
+    terms = np.abs(sum_value) + np.abs(difference_value) + 4 * size
+    bound = np.abs(cotangent) @ (integral + rounding * terms)
     return float(cotangent @ (sum_value - difference_value)) / 4, float(bound) / 4
 
 

@@ -1,25 +1,181 @@
-"""Elementary functions of one operand: exponentials, logarithms, trigonometric functions."""
+"""Elementary functions: exponentials, logarithms, trigonometric and hyperbolic functions."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from conformance.operators.arguments import unary_calls
-from conformance.operators.operator import Operator
-from conformance.operators.results import floating
+import numpy as np
+from hypothesis import strategies as st
+
+from conformance.operators.arguments import mixed_calls, pointwise_calls, unary_calls
+from conformance.operators.operator import Call, Dtypes, Operator, Reference
+from conformance.operators.results import floating, real_part
+from conformance.reference import elementary as reference
+
+ULPS = 6
+"""What good libraries of elementary functions are off by, at most: 4, and NumPy's own error."""
+
+_COMPLEX = {"complex": "dyadic", "integral": "dyadic"}
+"""C99's special values of complex functions are not promised; integers stay in their domain."""
+
+
+def angle_dtypes(call: Call) -> Dtypes:
+    """As ``floating``; of complex numbers the result is real."""
+    computed, results = floating(call)
+    return Dtypes(computed, real_part(call).results if computed.is_complex else results)
+
+
+def _elementary(
+    name: str, function: Reference, smooth: str, *aliases: str, **changes: Any
+) -> Operator:
+    """An entry of one operand in any dtype, which has methods, in place too."""
+    alias_methods = (f"Tensor.{alias}" for alias in aliases if "." not in alias)
+    given: dict[str, Any] = {
+        "name": name,
+        "calls": unary_calls(kinds=_COMPLEX),
+        "reference": function,
+        "analytic": function,
+        "dtypes": ("any",),
+        "result": floating,
+        "kind": "regimes",
+        "ulps": ULPS,
+        "smooth": smooth,
+        "spellings": (f"Tensor.{name}", *aliases, *alias_methods),
+        "in_place": f"Tensor.{name}_",
+        "out": "cast",
+    }
+    return Operator(**{**given, **changes})
+
+
+_ANYWHERE = "away-from-kinks"
+
+_FUNCTIONS = (
+    _elementary("exp", np.exp, _ANYWHERE),
+    _elementary("exp2", np.exp2, _ANYWHERE, "special.exp2"),
+    _elementary("expm1", np.expm1, _ANYWHERE, "special.expm1"),
+    _elementary("log", np.log, "positive"),
+    _elementary("log2", np.log2, "positive"),
+    _elementary("log10", np.log10, "positive"),
+    _elementary("log1p", np.log1p, "positive", "special.log1p"),
+    _elementary("sin", np.sin, _ANYWHERE),
+    _elementary("cos", np.cos, _ANYWHERE),
+    _elementary("tan", np.tan, "unit"),
+    _elementary("asin", np.arcsin, "unit", "arcsin"),
+    _elementary("acos", np.arccos, "unit", "arccos"),
+    _elementary("atan", np.arctan, _ANYWHERE, "arctan"),
+    _elementary("sinh", np.sinh, _ANYWHERE),
+    _elementary("cosh", np.cosh, _ANYWHERE),
+    _elementary("tanh", np.tanh, _ANYWHERE),
+    _elementary("asinh", np.arcsinh, _ANYWHERE, "arcsinh"),
+    _elementary("acosh", np.arccosh, "above-one", "arccosh"),
+    _elementary("atanh", np.arctanh, "unit", "arctanh"),
+    _elementary(
+        "sigmoid",
+        reference.sigmoid,
+        _ANYWHERE,
+        "special.expit",
+        magnitude=reference.sigmoid_magnitude,
+    ),
+    _elementary(
+        "sinc",
+        reference.sinc,
+        _ANYWHERE,
+        "special.sinc",
+        magnitude=reference.sinc_magnitude,
+        derivative_ulps=64,
+    ),
+    _elementary("deg2rad", reference.radians, _ANYWHERE, dtypes=("real", "boolean"), ulps=2),
+    _elementary("rad2deg", reference.degrees, _ANYWHERE, dtypes=("real", "boolean"), ulps=2),
+)
+
+LOGIT = _elementary(
+    "logit",
+    reference.logit,
+    "fraction",
+    "special.logit",
+    calls=unary_calls(options={"eps": st.sampled_from((0.125, 0.3, 0.0))}),
+    analytic=reference.logit_piece,
+    magnitude=reference.logit_magnitude,
+    dtypes=("floating",),
+)
+
+ANGLE = _elementary(
+    "angle",
+    reference.angle,
+    _ANYWHERE,
+    analytic=reference.angle_piece,
+    result=angle_dtypes,
+    in_place="",
+)
+
+ENTROPY = _elementary(
+    "special.entr",
+    reference.entropy,
+    "positive",
+    analytic=reference.entropy_piece,
+    dtypes=("real", "boolean"),
+    spellings=(),
+    in_place="",
+    docs="special.html#torch.special.entr",
+)
+
+
+def _of_two(name: str, function: Reference, analytic: Reference, **changes: Any) -> Operator:
+    """An entry of two operands that broadcast and promote."""
+    given: dict[str, Any] = {
+        "calls": pointwise_calls(2, kinds=({}, {})),
+        "analytic": analytic,
+        "dtypes": ("real", "boolean"),
+        "mixed": mixed_calls(2, ("real", "boolean"), numbers=False),
+    }
+    return _elementary(name, function, **{"smooth": _ANYWHERE, **given, **changes})
+
+
+ATAN2 = _of_two(
+    "atan2",
+    np.arctan2,
+    reference.atan2_piece,
+    spellings=("Tensor.atan2", "arctan2", "Tensor.arctan2"),
+)
+LOGADDEXP = _of_two(
+    "logaddexp",
+    np.logaddexp,
+    reference.logaddexp_piece,
+    magnitude=reference.logaddexp_magnitude,
+    dtypes=("floating",),
+    mixed=mixed_calls(2, ("floating",), numbers=False),
+    in_place="",
+)
+LOGADDEXP2 = _of_two(
+    "logaddexp2",
+    np.logaddexp2,
+    reference.logaddexp2_piece,
+    magnitude=reference.logaddexp2_magnitude,
+    dtypes=("floating",),
+    mixed=mixed_calls(2, ("floating",), numbers=False),
+    in_place="",
+)
+XLOGY = _of_two(
+    "xlogy",
+    reference.xlogy,
+    reference.xlogy_piece,
+    smooth="positive",
+    spellings=("Tensor.xlogy", "special.xlogy"),
+    calls=pointwise_calls(2, scalar=True),
+    mixed=mixed_calls(2, ("real", "boolean")),
+)
+XLOG1PY = _of_two(
+    "special.xlog1py",
+    reference.xlog1py,
+    reference.xlog1py_piece,
+    smooth="positive",
+    spellings=(),
+    calls=pointwise_calls(2, scalar=True),
+    mixed=mixed_calls(2, ("real", "boolean")),
+    in_place="",
+    docs="special.html#torch.special.xlog1py",
+)
 
 OPERATORS = (
-    Operator(
-        name="sin",
-        calls=unary_calls(),
-        reference=np.sin,
-        analytic=np.sin,
-        dtypes=("any",),
-        result=floating,
-        kind="dyadic",
-        ulps=4,
-        spellings=("Tensor.sin",),
-        in_place="Tensor.sin_",
-        out="cast",
-    ),
-)
+    *_FUNCTIONS, LOGIT, ANGLE, ENTROPY, ATAN2, LOGADDEXP, LOGADDEXP2, XLOGY, XLOG1PY,
+)  # fmt: skip

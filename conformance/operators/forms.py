@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,15 @@ LAYOUTS_TRIED = ("contiguous", "transposed", "offset", "stepped", "channels-last
 OTHER_DTYPES = (torch.float64, torch.float32, torch.complex128, torch.int64, torch.bool)
 
 
-def spoken(case: Operator, call: Call) -> list[str]:
-    """Return the spellings that can say a call: a method needs a tensor, a sign no keywords."""
+def spoken(case: Operator, call: Call) -> dict[str, str | Callable[..., Any]]:
+    """Return, by name, what can say a call: a method needs a tensor, a sign no keywords."""
     is_method = isinstance(call.arguments[0], torch.Tensor)
-    return [
-        spelling
-        for spelling in case.spellings
-        if (is_method or not spelling.startswith("Tensor."))
-        and not (call.keywords and spelling.endswith("__"))
-    ]
+    return {
+        name: spelling
+        for name, spelling in ((getattr(s, "__name__", str(s)), s) for s in case.spellings)
+        if (is_method or not name.startswith("Tensor."))
+        and not (call.keywords and name.endswith("__"))
+    }
 
 
 def laid_out(call: Call, layout: str) -> Call:

@@ -60,7 +60,7 @@ def same(call: Call) -> Dtypes:
     return Dtypes(None, (first.dtype,))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # an entry is itself: laws keep what they made for it
 class Operator:
     """One entry of the catalogue.
 
@@ -76,13 +76,15 @@ class Operator:
     ``analytic`` is the reference that derivatives are taken of: a function that takes complex
     arrays, is analytic there, and branches on real parts only; it returns the differentiable
     results. None: the results are not differentiable. ``smooth`` is the kind of values at which
-    it is, and ``derivative_ulps`` what the derivative may be off, in units of the products summed;
+    it is, and ``derivative_ulps`` what the derivative may be off, in units of the products summed,
+    or, where ``normwise``, of the largest such sum in the result, as algorithms on matrices are;
     ``constants`` are the numbers of floating tensors that no derivative passes through.
 
-    ``spellings`` take the same arguments and give the same result; ``in_place`` does so and
-    writes to its first argument. ``out`` says what ``out=`` takes: "" nothing, "same" tensors of
-    the result's dtype, "cast" any dtype that the result can be cast to. ``memory`` says where the
-    result lies: "copy" in memory of its own, "view" in the first argument's, "either".
+    ``spellings`` take the same arguments and give the same result, by name or as functions, which
+    may pass them on in another form; ``in_place`` does so and writes to its first argument.
+    ``out`` says what ``out=`` takes: "" nothing, "same" tensors of the result's dtype, "cast" any
+    dtype that the result can be cast to. ``memory`` says where the result lies: "copy" in memory
+    of its own, "view" in the first argument's, "either".
     ``mixed`` draws calls that mix dtypes, where the result's dtype depends on all arguments.
     ``rejections`` are the calls that must raise, by name. ``excused`` tells which laws do not
     apply, by the part of their id after the dot, and why.
@@ -100,9 +102,10 @@ class Operator:
     analytic: Reference | None = None
     smooth: str = "away-from-kinks"
     derivative_ulps: float = 16.0
+    normwise: bool = False
     constants: tuple[int, ...] = ()
-    spellings: tuple[str, ...] = ()
-    in_place: str = ""
+    spellings: tuple[str | Callable[..., Any], ...] = ()
+    in_place: str | Callable[..., Any] = ""
     out: str = ""
     memory: str = "copy"
     mixed: SearchStrategy[Call] | None = field(default=None, metadata={"draws": True})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -44,21 +45,31 @@ class SecondProblem(NamedTuple):
 
 
 class AdjointProblem(NamedTuple):
-    """A call all of whose differentiable tensors move, a cotangent for each result, tangents."""
+    """A call all of whose tensors move, a cotangent for each result, a tangent for each tensor."""
 
     call: Call
     cotangents: tuple[torch.Tensor, ...]
     tangents: tuple[torch.Tensor, ...]
 
 
-def _dtype_of(case: Operator, family: Sequence[torch.dtype]) -> st.SearchStrategy[torch.dtype]:
-    known = [d for d in case.supported if d in family and supports(current_device(), d)]
+@cache
+def _dtypes_of(
+    case: Operator, family: tuple[torch.dtype, ...], device: torch.device
+) -> st.SearchStrategy[torch.dtype]:
+    known = [d for d in case.supported if d in family and supports(device, d)]
     return st.sampled_from(known) if known else st.nothing()
 
 
+@cache
+def _calls_in(case: Operator, dtype: torch.dtype, kind: str) -> st.SearchStrategy[Call]:
+    return case.calls(dtype, kind)
+
+
+@cache
 @st.composite
-def _calls(draw: st.DrawFn, case: Operator, kind: str, family: Sequence[torch.dtype]) -> Call:
-    return draw(case.calls(draw(_dtype_of(case, family)), kind))
+def _calls(draw: st.DrawFn, case: Operator, kind: str, family: tuple[torch.dtype, ...]) -> Call:
+    dtype = draw(_dtypes_of(case, family, current_device()))
+    return draw(_calls_in(case, dtype, kind))
 
 
 def value_calls(case: Operator) -> st.SearchStrategy[Call]:
@@ -82,27 +93,28 @@ _COMPLEX = (torch.complex128, torch.complex64)
 _DOUBLE = (torch.float64, torch.float32)
 
 
-def _like(originals: Sequence[torch.Tensor]) -> st.SearchStrategy[tuple[torch.Tensor, ...]]:
+def _like(draw: st.DrawFn, originals: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
     """Draw dyadic tensors of any layout with the shapes and dtypes of others."""
-    return st.tuples(*(tensors(dtype=t.dtype, shape=tuple(t.shape)) for t in originals))
+    return tuple(draw(tensors(dtype=t.dtype, shape=tuple(t.shape))) for t in originals)
 
 
-def _cotangents(case: Operator, call: Call) -> st.SearchStrategy[tuple[torch.Tensor, ...]]:
+def _cotangents(draw: st.DrawFn, case: Operator, call: Call) -> tuple[torch.Tensor, ...]:
     shapes = [result.shape for result in outputs(case, call)]
     dtypes = [
         dtype
         for dtype in result_dtypes(case, call, len(shapes))
         if dtype.is_floating_point or dtype.is_complex
     ]
-    drawn = (tensors(dtype=d, shape=s) for d, s in zip(dtypes, shapes, strict=True))
-    return st.tuples(*drawn)
+    return tuple(draw(tensors(dtype=d, shape=s)) for d, s in zip(dtypes, shapes, strict=True))
 
 
-@st.composite
-def _chosen(draw: st.DrawFn, count: int) -> tuple[bool, ...]:
+@cache
+def _chosen(count: int) -> st.SearchStrategy[tuple[bool, ...]]:
     """Draw which of several tensors take part: all of them often, none rarely."""
-    bits = draw(st.sampled_from([*range(2**count - 1, -1, -1), *([2**count - 1] * 2)]))
-    return tuple(bool(bits >> number & 1) for number in range(count))
+    numbers = [*range(2**count - 1, -1, -1), *([2**count - 1] * 2)]
+    return st.sampled_from(
+        [tuple(bool(bits >> number & 1) for number in range(count)) for bits in numbers]
+    )
 
 
 @st.composite
@@ -110,7 +122,7 @@ def vjp_problems(draw: st.DrawFn, case: Operator) -> VjpProblem:
     """Draw a call at a point where the operator is smooth, leaves and real cotangents."""
     call = draw(_calls(case, case.smooth, _REAL))
     leaves = draw(_chosen(len(differentiable(case, call))))
-    return VjpProblem(call, leaves, draw(_cotangents(case, call)))
+    return VjpProblem(call, leaves, _cotangents(draw, case, call))
 
 
 @st.composite
@@ -120,7 +132,7 @@ def jvp_problems(draw: st.DrawFn, case: Operator) -> JvpProblem:
     candidates = differentiable(case, call)
     leaves = draw(_chosen(len(candidates)))
     moving = [tensor for tensor, leaf in zip(candidates, leaves, strict=True) if leaf]
-    return JvpProblem(call, leaves, draw(_like(moving)))
+    return JvpProblem(call, leaves, _like(draw, moving))
 
 
 @st.composite
@@ -129,7 +141,7 @@ def second_problems(draw: st.DrawFn, case: Operator) -> SecondProblem:
     call = draw(_calls(case, case.smooth, _DOUBLE))
     leaves = differentiable(case, call)
     return SecondProblem(
-        call, draw(_cotangents(case, call)), draw(_like(leaves)), draw(_like(leaves))
+        call, _cotangents(draw, case, call), _like(draw, leaves), _like(draw, leaves)
     )
 
 
@@ -137,8 +149,16 @@ def second_problems(draw: st.DrawFn, case: Operator) -> SecondProblem:
 def adjoint_problems(draw: st.DrawFn, case: Operator) -> AdjointProblem:
     """Draw a call on complex numbers, cotangents and tangents."""
     call = draw(_calls(case, case.smooth, _COMPLEX))
-    cotangents = draw(_cotangents(case, call))
-    return AdjointProblem(call, cotangents, draw(_like(differentiable(case, call))))
+    cotangents = _cotangents(draw, case, call)
+    return AdjointProblem(call, cotangents, _like(draw, differentiable(case, call)))
+
+
+@st.composite
+def linear_problems(draw: st.DrawFn, case: Operator) -> AdjointProblem:
+    """Draw a call in float32, float64 or their complex counterparts, a cotangent and a tangent."""
+    call = draw(_calls(case, case.smooth, (*_DOUBLE, *_COMPLEX)))
+    cotangents = _cotangents(draw, case, call)
+    return AdjointProblem(call, cotangents, _like(draw, differentiable(case, call)))
 
 
 @st.composite

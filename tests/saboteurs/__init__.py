@@ -1,15 +1,58 @@
 """Saboteurs: small faults put into torch on purpose, each of which named laws must catch."""
 
-from tests.saboteurs import autograd, creation, indexing, modes, optimizers, random
+from tests.saboteurs import (
+    arithmetic,
+    autograd,
+    comparison,
+    conversion,
+    creation,
+    creation_options,
+    creation_values,
+    devices,
+    index_operators,
+    indexing,
+    interop,
+    linalg,
+    modes,
+    optimizers,
+    random,
+    random_distributions,
+    random_dropout,
+    random_fill,
+    random_state,
+    storage,
+    subgradients,
+    subscripts,
+    ties,
+    views,
+)
 from tests.saboteurs.saboteur import Saboteur
 
 SABOTEURS: tuple[Saboteur, ...] = (
+    *arithmetic.SABOTEURS,
+    *comparison.SABOTEURS,
     *creation.SABOTEURS,
+    *creation_values.SABOTEURS,
+    *creation_options.SABOTEURS,
+    *conversion.SABOTEURS,
+    *devices.SABOTEURS,
+    *interop.SABOTEURS,
     *random.SABOTEURS,
+    *random_fill.SABOTEURS,
+    *random_state.SABOTEURS,
+    *random_distributions.SABOTEURS,
+    *random_dropout.SABOTEURS,
     *indexing.SABOTEURS,
+    *index_operators.SABOTEURS,
+    *subscripts.SABOTEURS,
     *autograd.SABOTEURS,
     *modes.SABOTEURS,
     *optimizers.SABOTEURS,
+    *linalg.SABOTEURS,
+    *views.SABOTEURS,
+    *storage.SABOTEURS,
+    *subgradients.SABOTEURS,
+    *ties.SABOTEURS,
 )
 
 __all__ = ["SABOTEURS", "Saboteur"]

@@ -1,0 +1,56 @@
+"""Promotion: which dtype operands of different dtypes meet in, and what may be cast to what."""
+
+import torch
+
+from conformance import compare
+from conformance.law import given, law
+from conformance.operators.arithmetic_arguments import operand_pairs
+from conformance.operators.results import dtype_named, promoted_dtype
+from conformance.reference import promotion
+from strategies import dtypes
+
+NAMES = {name: name for names in promotion.CATEGORIES for name in names}
+
+
+@law("promotion.promote-types", docs="torch.promote_types", over=NAMES)
+def test_promote_types(target, case):
+    """promote_types gives the smallest dtype not smaller, nor of a lower kind, than either of two.
+
+    Kinds are ordered boolean < integral < floating < complex. The order of the two is of no
+    importance, and a dtype promotes to itself with itself.
+    """
+    for other in NAMES:
+        expected = dtype_named(promotion.promote(case, other))
+        pairs = ((case, other), (other, case))
+        for first, second in pairs:
+            got = target.run("torch.promote_types", dtype_named(first), dtype_named(second))
+            compare.fact(got, expected, f"promote_types({first}, {second})")
+
+
+@law("promotion.result-type", docs="torch.result_type")
+@given(call=operand_pairs(), default=dtypes("floating"))
+def test_result_type(target, call, default):
+    """result_type gives the dtype in which an operator computes with tensors and Python numbers.
+
+    Tensors with dimensions decide, unless a tensor without, or after those a number, is of a
+    higher kind; a number then counts as int64, the default dtype or its complex counterpart.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        got, expected = target.run("torch.result_type", *call.arguments), promoted_dtype(call)
+    finally:
+        torch.set_default_dtype(before)
+    compare.fact(got, expected, "result_type")
+
+
+@law("promotion.can-cast", docs="torch.can_cast", over=NAMES)
+def test_can_cast(target, case):
+    """can_cast says that a dtype can be cast to every one that is not of a lower kind.
+
+    boolean < integral < floating < complex, whatever their sizes.
+    """
+    for other in NAMES:
+        expected = promotion.category(case) <= promotion.category(other)
+        got = target.run("torch.can_cast", dtype_named(case), dtype_named(other))
+        compare.fact(got, expected, f"can_cast({case}, {other})")

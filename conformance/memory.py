@@ -1,0 +1,49 @@
+"""The memory under a tensor, as torch tells it: geometry, contents, and whether it is shared."""
+
+from __future__ import annotations
+
+import torch
+
+from conformance import compare
+from conformance.reference import strides
+
+
+def geometry_of(tensor: torch.Tensor) -> strides.Strided:
+    """Return the tensor's shape, strides and storage offset."""
+    offset = int(tensor.storage_offset())
+    return strides.Strided(tuple(tensor.shape), tuple(tensor.stride()), offset)
+
+
+def contents_of(tensor: torch.Tensor) -> compare.Array:
+    """Return every element of the tensor's storage, as a flat array."""
+    whole = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+    return compare.to_numpy(whole.set_(tensor.untyped_storage()))
+
+
+def check_shares(
+    result: torch.Tensor, base: torch.Tensor, shares: bool, what: str = "result"
+) -> None:
+    """Check that two tensors have one storage, or that they have not.
+
+    Says nothing of storages of no bytes, which have no address.
+    """
+    if result.untyped_storage().nbytes() and base.untyped_storage().nbytes():
+        same = result.untyped_storage().data_ptr() == base.untyped_storage().data_ptr()
+        compare.fact(same, shares, f"{what} shares storage")
+
+
+def check_view(
+    result: torch.Tensor, base: torch.Tensor, expected: strides.Strided, what: str = "view"
+) -> None:
+    """Check that a tensor is the view of the base's storage that ``expected`` describes.
+
+    Shape, values and sharing; the offset and the strides of sides above 1 if it is not empty.
+    """
+    got = geometry_of(result)
+    compare.fact(got.shape, expected.shape, f"shape of the {what}")
+    compare.fact(strides.significant(got), strides.significant(expected), f"stride of the {what}")
+    if 0 not in expected.shape:
+        compare.fact(got.offset, expected.offset, f"storage_offset of the {what}")
+        check_shares(result, base, True, what)
+    values = contents_of(base)[strides.addresses(expected)]
+    compare.equal(result, values, dtype=base.dtype, what=what)

@@ -1,0 +1,255 @@
+"""Faults in subscripts, and in the rejections of what indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import torch
+
+from tests.saboteurs.saboteur import Saboteur, replacing
+
+Tensor = torch.Tensor
+
+
+def where(condition: Callable[..., Any], other: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return the maker of a function that is ``other(original, ...)`` on some of its calls."""
+
+    def make(original: Any) -> Any:
+        def sabotaged(*arguments: Any, **keywords: Any) -> Any:
+            if condition(*arguments, **keywords):
+                return other(original, *arguments, **keywords)
+            return original(*arguments, **keywords)
+
+        return sabotaged
+
+    return make
+
+
+def always(*_: Any, **__: Any) -> bool:
+    return True
+
+
+def _items(index: Any) -> tuple[Any, ...]:
+    return index if isinstance(index, tuple) else (index,)
+
+
+def _is_advanced(x: Tensor, index: Any, *_: Any) -> bool:
+    return any(isinstance(item, (Tensor, list)) for item in _items(index))
+
+
+def _is_basic(x: Tensor, index: Any, *_: Any) -> bool:
+    return not _is_advanced(x, index)
+
+
+def _read_reversed(original: Any, x: Tensor, index: list[int]) -> Tensor:
+    found: Tensor = original(x, index[::-1])
+    return found
+
+
+def _steps_of_three(x: Tensor, index: Any, *_: Any) -> bool:
+    return any(isinstance(item, slice) and item.step == 3 for item in _items(index))
+
+
+def _steps_of_two(original: Any, x: Tensor, index: Any, *value: Any) -> Any:
+    items = (
+        slice(i.start, i.stop, 2) if isinstance(i, slice) and i.step == 3 else i
+        for i in _items(index)
+    )
+    return original(x, tuple(items), *value)
+
+
+def _is_full_mask(x: Tensor, index: Any) -> bool:
+    whole = isinstance(index, Tensor) and index.dtype == torch.bool and index.dim() == x.dim()
+    return whole and x.is_contiguous() and bool(index.all())
+
+
+def _scaled(factor: float) -> Callable[..., Tensor]:
+    def read(original: Any, *arguments: Any) -> Tensor:
+        result: Tensor = original(*arguments)
+        if result.requires_grad:
+            result.register_hook(lambda gradient: gradient * factor)
+        return result
+
+    return read
+
+
+def _passes_more_gradient(original: Any, x: Tensor, index: Any, value: Tensor) -> None:
+    original(x, index, value + (value - value.detach()))
+
+
+def _separate_positions(x: Tensor, index: Any) -> bool:
+    kinds = [isinstance(item, Tensor) for item in _items(index)]
+    return kinds == [True, False, True]
+
+
+def _modulo(original: Any, x: Tensor, index: Tensor, *value: Any) -> Any:
+    return original(x, index % x.shape[0], *value)
+
+
+def _is_vector(x: Tensor, index: Any, *_: Any) -> bool:
+    return isinstance(index, Tensor) and index.dtype == torch.int64 and x.dim() == 2
+
+
+def _or_nothing(original: Any, *arguments: Any) -> None:
+    with suppress(RuntimeError):
+        original(*arguments)
+
+
+def _zero_on_error(original: Any, self: Tensor, *arguments: Any) -> Tensor:
+    try:
+        result: Tensor = original(self, *arguments)
+    except RuntimeError:
+        self.zero_()
+        raise
+    return result
+
+
+def _has_negative_step(x: Tensor, index: Any, *_: Any) -> bool:
+    return any(isinstance(i, slice) and i.step is not None and i.step < 0 for i in _items(index))
+
+
+def _flipped(original: Any, x: Tensor, index: Any) -> Tensor:
+    return x.flip(0)
+
+
+SABOTEURS = (
+    Saboteur(
+        "subscripts-list-reversed", "x[[i, j]] reads j first",
+        ("subscripts.read:advanced",), "result",
+        replacing(Tensor, "__getitem__",
+                  where(lambda x, index: isinstance(index, list), _read_reversed)),
+    ),
+    Saboteur(
+        "subscripts-steps-of-three", "x[::3] reads every second element",
+        ("subscripts.read:basic",), "result",
+        replacing(Tensor, "__getitem__", where(_steps_of_three, _steps_of_two)),
+    ),
+    Saboteur(
+        "subscripts-none-copies", "x[None] is a copy",
+        ("subscripts.view",), "shares storage",
+        replacing(Tensor, "__getitem__", where(
+            lambda x, index: index is None, lambda original, x, index: x.clone()[None, :])),
+    ),
+    Saboteur(
+        "subscripts-full-mask-views", "x[mask] is a view where the mask is all true",
+        ("subscripts.copy",), "shares storage",
+        replacing(Tensor, "__getitem__",
+                  where(_is_full_mask, lambda original, x, index: x.view(-1))),
+    ),
+    Saboteur(
+        "subscripts-write-to-a-copy", "x[positions] = value is lost where x is not contiguous",
+        ("subscripts.write:advanced",), "x",
+        replacing(Tensor, "__setitem__", where(
+            lambda x, index, value: _is_advanced(x, index) and not x.is_contiguous(),
+            lambda original, x, index, value: original(x.clone(), index, value))),
+    ),
+    Saboteur(
+        "subscripts-write-to-scalar-lost", "x[...] = value is lost where x has rank 0",
+        ("subscripts.write:basic",), "x",
+        replacing(Tensor, "__setitem__", where(
+            lambda x, index, value: not x.dim() and _items(index) == (...,),
+            lambda original, x, index, value: None)),
+    ),
+    Saboteur(
+        "subscripts-number-truncated", "x[positions] = number truncates the number",
+        ("subscripts.write-number:advanced",), "x",
+        replacing(Tensor, "__setitem__", where(
+            lambda x, index, value: _is_advanced(x, index) and isinstance(value, float),
+            lambda original, x, index, value: original(x, index, int(value)))),
+    ),
+    Saboteur(
+        "subscripts-cast-of-bool", "x[index] = value writes true as -1",
+        ("subscripts.write-cast",), "x",
+        replacing(Tensor, "__setitem__", where(
+            lambda x, index, value: isinstance(value, Tensor) and value.dtype == torch.bool,
+            lambda original, x, index, value: original(x, index, -value.int()))),
+    ),
+    Saboteur(
+        "subscripts-gradient-read-per-mille", "the gradient of x[positions] is 0.1 % too large",
+        ("subscripts.gradient-read:advanced",), "grad of leaf 0",
+        replacing(Tensor, "__getitem__", where(_is_advanced, _scaled(1.001))),
+    ),
+    Saboteur(
+        "subscripts-gradient-of-number", "the gradient of x[i] is doubled where it has rank 0",
+        ("subscripts.gradient-read:basic",), "grad of leaf 0",
+        replacing(Tensor, "__getitem__", where(
+            lambda x, index: _is_basic(x, index) and type(index) is int and x.dim() == 1,
+            _scaled(2.0))),
+    ),
+    Saboteur(
+        "subscripts-gradient-of-one-value", "x[index] = value doubles one value's gradient",
+        ("subscripts.gradient-write:basic", "subscripts.gradient-write:advanced"),
+        "grad of leaf 1",
+        replacing(Tensor, "__setitem__", where(
+            lambda x, index, value: isinstance(value, Tensor) and value.numel() == 1,
+            _passes_more_gradient)),
+    ),
+    Saboteur(
+        "subscripts-separate-positions-stay", "x[i, :, j] leaves what was read in place",
+        ("subscripts.apart:positions",), "result",
+        replacing(Tensor, "__getitem__", where(
+            _separate_positions, lambda original, x, index: original(x, index).movedim(0, 1))),
+    ),
+    Saboteur(
+        "subscripts-index-put-adds", "index_put_ adds to a tensor of rank 3",
+        ("subscripts.index-put:positions",), "x",
+        replacing(Tensor, "index_put_", where(
+            lambda x, *_: x.dim() == 3,
+            lambda original, x, index, value: original(x, index, value, True))),
+    ),
+    Saboteur(
+        "subscripts-iteration-copies", "iterating over a matrix gives copies",
+        ("subscripts.iteration",), "shares storage",
+        replacing(Tensor, "__iter__", where(
+            lambda x: x.dim() > 1,
+            lambda original, x: iter([row.clone() for row in original(x)]))),
+    ),
+    Saboteur(
+        "subscripts-contains-not-last", "``in`` overlooks the last of several elements",
+        ("subscripts.contains",), " in x",
+        replacing(Tensor, "__contains__", where(
+            lambda x, element: x.numel() > 1,
+            lambda original, x, element: original(x.reshape(-1)[:-1], element))),
+    ),
+    Saboteur(
+        "index-copy-wraps", "index_copy takes positions modulo the side",
+        ("index-rejections.operator:index_copy-position-below",), "raised nothing",
+        replacing(torch, "index_copy", where(
+            always, lambda original, x, dim, index, source: original(
+                x, dim, index % x.shape[dim], source))),
+    ),
+    Saboteur(
+        "index-add-casts-source", "index_add_ casts a source of another dtype",
+        ("index-rejections.in-place:index_add-dtype-of-source",), "raised nothing",
+        replacing(Tensor, "index_add_", where(
+            always, lambda original, x, dim, index, source: original(
+                x, dim, index, source.to(x.dtype)))),
+    ),
+    Saboteur(
+        "scatter-add-zeroes-on-error", "scatter_add_ zeroes self before it rejects a larger index",
+        ("index-rejections.in-place:scatter_add-larger-than-destination",), "was modified",
+        replacing(Tensor, "scatter_add_", where(always, _zero_on_error)),
+    ),
+    Saboteur(
+        "subscripts-negative-step", "x[::-1] is flipped rather than rejected",
+        ("index-rejections.subscript:read-negative-step",), "raised nothing",
+        replacing(Tensor, "__getitem__", where(_has_negative_step, _flipped)),
+    ),
+    Saboteur(
+        "subscripts-positions-modulo", "positions in a matrix's rows count modulo their number",
+        ("index-rejections.positions:read-position",), "raised nothing",
+        replacing(Tensor, "__getitem__", where(_is_vector, _modulo)),
+    ),
+    Saboteur(
+        "subscripts-ignores-wrong-value", "x[mask] = value ignores values that do not fit",
+        ("index-rejections.value:mask",), "raised nothing",
+        replacing(Tensor, "__setitem__", where(_is_advanced, _or_nothing)),
+    ),
+    Saboteur(
+        "subscripts-len-of-scalar", "len of a tensor of rank 0 is 1",
+        ("index-rejections.scalar:len",), "raised nothing",
+        replacing(Tensor, "__len__", where(lambda x: not x.dim(), lambda original, x: 1)),
+    ),
+)  # fmt: skip
