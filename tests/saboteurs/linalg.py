@@ -7,51 +7,11 @@ from typing import Any
 
 import torch
 
+from tests.saboteurs.faults import when
+from tests.saboteurs.gradients import ScaledGradient, WrongTangent, through
 from tests.saboteurs.saboteur import Saboteur, after, replacing
 
 linalg, fft = torch.linalg, torch.fft
-
-
-class _ScaledGradient(torch.autograd.Function):
-    """The identity, with a gradient that is 0.1 % too large, in forward mode as well."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: torch.Tensor) -> torch.Tensor:
-        return x.clone()
-
-    @staticmethod
-    def setup_context(context: Any, inputs: Any, output: Any) -> None:
-        pass
-
-    @staticmethod
-    def backward(context: Any, cotangent: torch.Tensor) -> torch.Tensor:
-        return cotangent * 1.001
-
-    @staticmethod
-    def jvp(context: Any, tangent: torch.Tensor) -> torch.Tensor:
-        return tangent * 1.0
-
-
-def scaled_gradient(result: torch.Tensor) -> torch.Tensor:
-    """Return the result, the gradient through which is 0.1 % too large."""
-    return _ScaledGradient.apply(result) if result.requires_grad else result
-
-
-def when(
-    condition: Callable[..., Any], change: Callable[[Any], Any]
-) -> Callable[[Any], Callable[..., Any]]:
-    """Change what a function returns if a condition on its arguments holds."""
-
-    def make(original: Any) -> Any:
-        def call(*arguments: Any, **keywords: Any) -> Any:
-            result = original(*arguments, **keywords)
-            return change(result) if condition(*arguments, **keywords) else result
-
-        return call
-
-    return make
 
 
 def _first_entry_moved(result: torch.Tensor) -> torch.Tensor:
@@ -185,19 +145,18 @@ def _saboteur(name: str, breaks: str, law: str, symptom: str, patch: Any) -> Sab
 OPERATORS = (
     _saboteur("mm-not-square", "mm is off by one in its first entry where the sides differ",
               "operators.value:mm", "result",
-              replacing(torch, "mm", when(lambda a, b, **_: a.shape[0] > a.shape[1] > 0,
-                                          _first_entry_moved))),
+              when(torch, "mm", lambda a, b, **_: a.shape[0] > a.shape[1] > 0,
+                                          _first_entry_moved)),
     _saboteur("bmm-by-storage", "bmm reads a permuted first operand as if it were contiguous",
               "operators.layout:bmm", "inputs", replacing(torch, "bmm", _by_strides)),
     _saboteur("matmul-broadcast-batch", "matmul doubles where only the second operand has a batch",
               "operators.value:matmul", "result",
-              replacing(torch, "matmul", when(lambda a, b, **_: b.dim() > a.dim() == 2, _doubled))),
+              when(torch, "matmul", lambda a, b, **_: b.dim() > a.dim() == 2, _doubled)),
     _saboteur("matmul-sign", "the sign @ returns float32 for float64",
               "operators.spellings:matmul", "Tensor.__matmul__",
-              replacing(torch.Tensor, "__matmul__",
-                        when(lambda a, b: a.dtype == torch.float64, _single))),
+              when(torch.Tensor, "__matmul__", lambda a, b: a.dtype == torch.float64, _single)),
     _saboteur("mv-gradient", "mv's gradient is 0.1 % too large",
-              "operators.vjp:mv", "gradient to leaf", after(torch, "mv", scaled_gradient)),
+              "operators.vjp:mv", "gradient to leaf", after(torch, "mv", ScaledGradient.apply)),
     _saboteur("vdot-unconjugated", "vdot does not conjugate",
               "operators.value:vdot", "result", replacing(torch, "vdot", _unconjugated)),
     _saboteur("outer-alias", "ger, the alias of outer, exchanges its operands",
@@ -219,23 +178,23 @@ OPERATORS = (
                   original(b, a, **k) if a.dim() < b.dim() else original(a, b, **k)))),
     _saboteur("cross-negative-dim", "cross is doubled along dim -2",
               "operators.value:cross", "result",
-              replacing(linalg, "cross", when(
-                  lambda a, b, dim=-1, **_: dim == -2, _doubled))),
+              when(linalg, "cross", 
+                  lambda a, b, dim=-1, **_: dim == -2, _doubled)),
     _saboteur("einsum-trace", "einsum of a repeated letter doubles the diagonal",
               "operators.value:einsum", "result",
-              replacing(torch, "einsum", when(lambda e, *_: e == "ii->i", _doubled))),
+              when(torch, "einsum", lambda e, *_: e == "ii->i", _doubled)),
     _saboteur("einsum-accepts", "einsum takes an unknown letter in its result for no sum",
               "operators.rejection:einsum-letters", "raised nothing",
               replacing(torch, "einsum", lambda original: lambda e, *o: original(
                   e.replace("x", "k"), *o))),
     _saboteur("multi-dot-second", "multi_dot doubles chains of five",
               "operators.value:multi_dot", "result",
-              replacing(linalg, "multi_dot", when(lambda m, **_: len(m) > 3, _doubled))),
+              when(linalg, "multi_dot", lambda m, **_: len(m) > 3, _doubled)),
     _saboteur("dot-out-strided", "mm leaves the last column of an out with strides alone",
               "operators.out:mm", "out (stepped)", replacing(torch, "mm", _out_forgets_last)),
     _saboteur("inv-batch", "inv transposes batches",
               "operators.value:inv", "result",
-              replacing(linalg, "inv", when(_is_batch, lambda r: r.mT))),
+              when(linalg, "inv", _is_batch, lambda r: r.mT)),
     _saboteur("inv-second-derivative", "inv's gradient is a constant to a second pass",
               "operators.second-derivative:inv", "J w",
               replacing(linalg, "inv", _detached_once)),
@@ -243,7 +202,7 @@ OPERATORS = (
               "operators.rejection:det-rectangle", "raised nothing",
               replacing(linalg, "det", _accepts_rectangles)),
     _saboteur("det-gradient", "det's gradient is 0.1 % too large",
-              "operators.vjp:det", "gradient", after(linalg, "det", scaled_gradient)),
+              "operators.vjp:det", "gradient", after(linalg, "det", ScaledGradient.apply)),
     _saboteur("slogdet-sign", "slogdet's sign is always 1",
               "operators.value:slogdet", "result 0",
               after(linalg, "slogdet", _parts(lambda sign, size: (sign.abs(), size)))),
@@ -257,14 +216,14 @@ OPERATORS = (
                         lambda original: lambda *a, unitriangular=False, **k: original(*a, **k))),
     _saboteur("matrix-power-negative", "matrix_power(A, -2) is the inverse doubled",
               "operators.value:matrix_power", "result",
-              replacing(linalg, "matrix_power", when(_negative_power, _doubled))),
+              when(linalg, "matrix_power", _negative_power, _doubled)),
     _saboteur("matrix-exp-alias", "matrix_exp, the alias, is off by the identity",
               "operators.spellings:matrix_exp", "matrix_exp",
               after(torch, "matrix_exp", lambda r: r + torch.eye(r.shape[-1], dtype=r.dtype))),
     _saboteur("pinv-wide", "pinv is off for matrices that are wide",
               "operators.value:pinv", "result",
-              replacing(linalg, "pinv", when(lambda a, **_: a.shape[-1] > a.shape[-2],
-                                             _first_entry_moved))),
+              when(linalg, "pinv", lambda a, **_: a.shape[-1] > a.shape[-2],
+                                             _first_entry_moved)),
     _saboteur("matrix-norm-rows", "the least row sum is that of a column",
               "operators.value:matrix_norm-rows", "result",
               replacing(linalg, "matrix_norm", lambda original: lambda a, o="fro", **k: original(
@@ -275,7 +234,7 @@ OPERATORS = (
                         original(x, n, dim, None if dim < -1 else norm, **k))),
     _saboteur("ifft-lengthened", "ifft is doubled where n pads the signal",
               "operators.value:ifft", "result",
-              replacing(fft, "ifft", when(_lengthened, _doubled))),
+              when(fft, "ifft", _lengthened, _doubled)),
     _saboteur("rfft-accepts-complex", "rfft drops imaginary parts",
               "operators.rejection:rfft-complex", "raised nothing",
               replacing(fft, "rfft", lambda original: lambda x, *a, **k: original(
@@ -286,37 +245,14 @@ OPERATORS = (
 )  # fmt: skip
 
 
-class _ScaledTangent(torch.autograd.Function):
-    """The identity, with a tangent that is 0.1 % too large."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: torch.Tensor) -> torch.Tensor:
-        return x.clone()
-
-    @staticmethod
-    def setup_context(context: Any, inputs: Any, output: Any) -> None:
-        pass
-
-    @staticmethod
-    def backward(context: Any, cotangent: torch.Tensor) -> torch.Tensor:
-        return cotangent
-
-    @staticmethod
-    def jvp(context: Any, tangent: torch.Tensor) -> torch.Tensor:
-        return tangent * 1.001
-
-
 CHAPTERS = (
-    _saboteur("fft-tangent", "fftn's forward derivative is 0.1 % too large",
+    _saboteur("fft-tangent", "fftn's forward derivative is half of it",
               "spectral.tangent:fftn", "tangent",
-              replacing(fft, "fftn", lambda original: lambda x, **k: _ScaledTangent.apply(
-                  original(x, **k)))),
+              replacing(fft, "fftn", through(WrongTangent))),
     _saboteur("rfft-gradient", "rfft's gradient is 0.1 % too large",
-              "spectral.gradient:rfft", "gradient", after(fft, "rfft", scaled_gradient)),
+              "spectral.gradient:rfft", "gradient", after(fft, "rfft", ScaledGradient.apply)),
     _saboteur("irfft-gradient", "irfft's gradient is 0.1 % too large",
-              "spectral.gradient:irfft", "gradient", after(fft, "irfft", scaled_gradient)),
+              "spectral.gradient:irfft", "gradient", after(fft, "irfft", ScaledGradient.apply)),
     _saboteur("stft-not-reflected", "stft pads with zeros, not with the signal reflected",
               "spectral.stft", "result",
               replacing(torch, "stft", lambda original: lambda *a, center=True, **k: original(
@@ -326,7 +262,7 @@ CHAPTERS = (
               after(torch, "istft", lambda r: r * (torch.arange(r.shape[-1]) < r.shape[-1] - 1))),
     _saboteur("fftfreq-even", "fftfreq gives the middle of an even count the other sign",
               "spectral.frequencies:fftfreq", "result",
-              replacing(fft, "fftfreq", when(lambda n, *_, **__: n % 2 == 0, torch.Tensor.abs))),
+              when(fft, "fftfreq", lambda n, *_, **__: n % 2 == 0, torch.Tensor.abs)),
     _saboteur("rfftfreq-spacing", "rfftfreq ignores the spacing",
               "spectral.frequencies:rfftfreq", "result",
               replacing(fft, "rfftfreq", lambda original: lambda n, d=1.0, **k: original(n, **k))),
@@ -352,7 +288,7 @@ CHAPTERS = (
               replacing(linalg, "eigh", lambda original: lambda a, **_: original(a))),
     _saboteur("eigvalsh-batches", "eigvalsh is doubled for batches",
               "decompositions.eigh:lower", "eigvalsh",
-              replacing(linalg, "eigvalsh", when(_is_batch, _doubled))),
+              when(linalg, "eigvalsh", _is_batch, _doubled)),
     _saboteur("lu-permutation", "lu returns the transposed permutation of larger matrices",
               "decompositions.lu", "P L U",
               after(linalg, "lu", _parts(lambda p, lower, u: (p.roll(1, -1), lower, u)))),
@@ -365,28 +301,28 @@ CHAPTERS = (
               after(linalg, "matrix_rank", lambda r: r.clamp(min=1))),
     _saboteur("svd-gradient", "the gradient of U is 0.1 % too large",
               "decompositions.gradient:svd", "gradient",
-              after(linalg, "svd", _parts(lambda u, s, v: (scaled_gradient(u), s, v)))),
+              after(linalg, "svd", _parts(lambda u, s, v: (ScaledGradient.apply(u), s, v)))),
     _saboteur("qr-gradient", "the gradient of R is 0.1 % too large",
               "decompositions.gradient:qr", "gradient",
-              after(linalg, "qr", _parts(lambda q, r: (q, scaled_gradient(r))))),
+              after(linalg, "qr", _parts(lambda q, r: (q, ScaledGradient.apply(r))))),
     _saboteur("lu-gradient", "the gradient of L is 0.1 % too large",
               "decompositions.gradient:lu", "gradient",
-              after(linalg, "lu", _parts(lambda p, lower, u: (p, scaled_gradient(lower), u)))),
+              after(linalg, "lu", _parts(lambda p, lower, u: (p, ScaledGradient.apply(lower), u)))),
     _saboteur("eigh-gradient", "the gradient of eigenvalues is 0.1 % too large",
               "decompositions.hermitian-gradient:eigh", "gradient",
-              after(linalg, "eigh", _parts(lambda values, q: (scaled_gradient(values), q)))),
+              after(linalg, "eigh", _parts(lambda values, q: (ScaledGradient.apply(values), q)))),
     _saboteur("cholesky-gradient", "cholesky's gradient is 0.1 % too large",
               "decompositions.hermitian-gradient:cholesky", "gradient",
-              after(linalg, "cholesky", scaled_gradient)),
+              after(linalg, "cholesky", ScaledGradient.apply)),
     _saboteur("eigvalsh-gradient", "eigvalsh's gradient is 0.1 % too large",
               "decompositions.spectrum-gradient:eigvalsh", "gradient",
-              after(linalg, "eigvalsh", scaled_gradient)),
+              after(linalg, "eigvalsh", ScaledGradient.apply)),
     _saboteur("svdvals-gradient", "svdvals' gradient is 0.1 % too large",
               "decompositions.spectrum-gradient:svdvals", "gradient",
-              after(linalg, "svdvals", scaled_gradient)),
+              after(linalg, "svdvals", ScaledGradient.apply)),
     _saboteur("nuclear-norm-gradient", "the nuclear norm's gradient is 0.1 % too large",
               "decompositions.norm-gradient:nuclear", "gradient",
-              after(linalg, "matrix_norm", scaled_gradient)),
+              after(linalg, "matrix_norm", ScaledGradient.apply)),
     _saboteur("spectral-norm", "the spectral norm is that of Frobenius",
               "decompositions.norm-gradient:spectral", "norm",
               replacing(linalg, "matrix_norm", lambda original: lambda a, o: original(
