@@ -2,8 +2,7 @@
 
 A mistake is data: how to make it out of legal arguments, and what torch answers. What torch
 documents about a rejection is the reason; the exception's type and text are torch 2.13's,
-promised nowhere, so that a message is only the telling part. ``Exception`` stands where torch
-raises IndexError on one of its ways and RuntimeError on another.
+promised nowhere, so that a message is only the telling part. ``Exception`` stands for two types.
 """
 
 from __future__ import annotations

@@ -217,7 +217,8 @@ def index_put_arguments(
     """Draw legal arguments for index_put: index tensors that broadcast, and values that do.
 
     One int64 tensor for each of the first dimensions, of one shape ("together") or crossing each
-    other ("crossed"), as ``arrangement`` says, or "any"; negative positions included. The values broadcast to the places written.
+    other ("crossed"), as ``arrangement`` says, or "any"; negative positions included. The values
+    broadcast to the places written.
     ``duplicates=False`` names no place twice, since without accumulate the result is
     otherwise undefined (``torch.Tensor.index_put_``).
 

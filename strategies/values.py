@@ -8,8 +8,8 @@ are exact in every floating dtype, so that equality is ``==``. ``any`` adds nan,
 -0.0, subnormals and the extremes of the dtype, for operations that only move data; ``ordered``
 are those of them that are no nan. ``bits`` are all bit patterns, nan payloads included.
 ``nonfinite`` adds -0.0, nan and infinities to the dyadic values, for sums, which extremes would
-overflow. ``few`` are 0 and 1 of either sign, infinities and nan, so that operands coincide
-often. ``away-from-kinks`` values are neither
+overflow. ``few`` are 0.0, -0.0, nan and infinity, so that operands coincide often.
+``away-from-kinks`` values are neither
 integers nor near zero, for derivatives; ``positive`` ones are those that are above zero, ``unit``
 ones lie in (-1, 1), without its middle and at least 1/4 from its ends; ``fraction`` ones are in
 (0, 1), ``above-one`` ones above 1, as far from the ends. ``probability`` values are dyadic, in
@@ -134,7 +134,7 @@ def _real_values(dtype: torch.dtype, kind: str) -> list[float]:
     if kind == "far":
         return _kinkless_values() + [sign * size for size in _FAR for sign in (1, -1)]
     if kind == "few":
-        return [0.0, 1.0, -1.0, -0.0, math.inf, -math.inf, math.nan]
+        return [0.0, -0.0, math.nan, math.inf]
     if kind == "nonfinite":
         return _dyadic_values() + _UNUSUAL
     if kind in ("regimes", "finite", "nonnegative"):

@@ -196,9 +196,8 @@ def _shows(result: torch.Tensor, changed: torch.Tensor) -> bool:
 
 def targets_of(mutation: Mutation, operator: Operator) -> list[str]:
     """Return the names under which torch has what the law calls of the operator."""
-    if mutation.law == "spellings":
-        return [s for s in operator.spellings[-1:] if isinstance(s, str)]
-    return [operator.in_place] if mutation.law == "in-place" else [operator.name]
+    by_law = {"spellings": operator.spellings[-1:], "in-place": (operator.in_place,)}
+    return [name for name in by_law.get(mutation.law, (operator.name,)) if isinstance(name, str)]
 
 
 def cases(pattern: str) -> Iterator[tuple[str, str]]:

@@ -51,9 +51,9 @@ def test_spaces_are_numpys() -> None:
 def test_matrices_are_numpys(rows: int, columns: int) -> None:
     assert np.array_equal(creation.eye(rows, columns), np.eye(rows, columns))
     for offset in range(-6, 7):
-        lower = creation.triangle_indices(rows, columns, offset, lower=True)
+        lower = creation.triangle_indices((rows, columns), offset, lower=True)
         assert np.array_equal(lower, np.tril_indices(rows, offset, columns))
-        upper = creation.triangle_indices(rows, columns, offset, lower=False)
+        upper = creation.triangle_indices((rows, columns), offset, lower=False)
         assert np.array_equal(upper, np.triu_indices(rows, offset, columns))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from conformance.reference import bessel, derivatives, elementary, special
+from conformance.reference import bessel, derivatives, elementary, error_functions, special
 
 Array = npt.NDArray[Any]
 Function = Callable[..., Any]
@@ -33,10 +33,10 @@ def log_gamma(x: Any) -> Any:
 
 
 VALUES: dict[str, tuple[Function, Function, list[float], float]] = {
-    "erfcx": (special.erfcx, lambda x: mpmath.exp(x * x) * mpmath.erfc(x), ANYWHERE, 16),
-    "erfinv": (special.erfinv, mpmath.erfinv, [*INSIDE, *(-x for x in INSIDE)], 6),
+    "erfcx": (error_functions.erfcx, lambda x: mpmath.exp(x * x) * mpmath.erfc(x), ANYWHERE, 16),
+    "erfinv": (error_functions.erfinv, mpmath.erfinv, [*INSIDE, *(-x for x in INSIDE)], 6),
     "ndtri": (
-        special.ndtri, lambda p: mpmath.sqrt(2) * mpmath.erfinv(2 * p - 1), INSIDE, 8,
+        error_functions.ndtri, lambda p: mpmath.sqrt(2) * mpmath.erfinv(2 * p - 1), INSIDE, 8,
     ),
     "i0": (bessel.i0, lambda x: mpmath.besseli(0, x), [*ANYWHERE, 33.0, 100.0], 8),
     "i1": (bessel.i1, lambda x: mpmath.besseli(1, x), [*ANYWHERE, 33.0, 100.0], 8),
@@ -58,9 +58,11 @@ def test_values(name: str) -> None:
 
 
 RELATIVE_TO: dict[str, tuple[Function, Function, Function, list[tuple[float, ...]], float]] = {
-    "ndtr": (special.ndtr, ndtr, special.ndtr_magnitude, [(x,) for x in ANYWHERE], 2),
+    "ndtr": (
+        error_functions.ndtr, ndtr, error_functions.ndtr_magnitude, [(x,) for x in ANYWHERE], 2,
+    ),
     "log_ndtr": (
-        special.log_ndtr, lambda x: mpmath.log(ndtr(x)), special.log_ndtr_magnitude,
+        error_functions.log_ndtr, lambda x: mpmath.log(ndtr(x)), error_functions.log_ndtr_magnitude,
         [(x,) for x in ANYWHERE], 4,
     ),
     "lgamma": (
@@ -115,14 +117,14 @@ def test_polygamma(order: int) -> None:
 
 
 NEIGHBOURS: dict[str, tuple[Function, Function, list[float]]] = {
-    "erf": (special.erf_near, mpmath.erf, NEAR),
-    "erfc": (special.erfc_near, mpmath.erfc, NEAR),
-    "erfcx": (special.erfcx_near, lambda x: mpmath.exp(x * x) * mpmath.erfc(x), NEAR),
-    "ndtr": (special.ndtr_near, ndtr, NEAR),
-    "log_ndtr": (special.log_ndtr_near, lambda x: mpmath.log(ndtr(x)), NEAR),
-    "erfinv": (special.erfinv_near, mpmath.erfinv, [n / 16 for n in range(-12, 13) if n]),
+    "erf": (error_functions.erf_near, mpmath.erf, NEAR),
+    "erfc": (error_functions.erfc_near, mpmath.erfc, NEAR),
+    "erfcx": (error_functions.erfcx_near, lambda x: mpmath.exp(x * x) * mpmath.erfc(x), NEAR),
+    "ndtr": (error_functions.ndtr_near, ndtr, NEAR),
+    "log_ndtr": (error_functions.log_ndtr_near, lambda x: mpmath.log(ndtr(x)), NEAR),
+    "erfinv": (error_functions.erfinv_near, mpmath.erfinv, [n / 16 for n in range(-12, 13) if n]),
     "ndtri": (
-        special.ndtri_near,
+        error_functions.ndtri_near,
         lambda p: mpmath.sqrt(2) * mpmath.erfinv(2 * p - 1),
         [n / 16 for n in range(4, 13)],
     ),

@@ -377,6 +377,7 @@ WRONG: dict[str, Callable[[], object]] = {
     **{f"{n}_arguments(duplicates=1)": partial(s, duplicates=1) for n, s in NAMED.items()},
     "scatter_arguments(values='all')": lambda: scatter_arguments(values="all"),
     "gather_arguments(dtype='float')": lambda: gather_arguments(dtype="float"),
+    "index_put_arguments(arrangement='mixed')": lambda: index_put_arguments(arrangement="mixed"),
     "masks(shape=[2])": lambda: masks([2]),  # type: ignore[arg-type]
     "broadcastable_masks(shape=(-1,))": lambda: broadcastable_masks((-1,)),
     "basic_indices(shape=3)": lambda: basic_indices(3),  # type: ignore[arg-type]

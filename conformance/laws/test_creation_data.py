@@ -64,10 +64,9 @@ def test_tensor_inferred(target, data, as_tuple):
     bool, then int64, then the default dtype, then its complex counterpart; no data at all has
     the default dtype. The nesting gives the shape, of tuples as of lists.
     """
-    expected = np.array(data, dtype=np.complex128)
+    numbers = np.array(data, dtype=np.complex128)
     dtype = KINDS[creation.kind_of_numbers(data)]
-    if not dtype.is_complex:
-        expected = expected.real
+    expected = numbers if dtype.is_complex else numbers.real
     if as_tuple and isinstance(data, list):
         data = tuple(data)
     result = torch.tensor(data, device=target.device)

@@ -141,7 +141,7 @@ def test_nothing_asked(target, tensor):
     """``to`` the device where a tensor is, alone or without a copy asked for, returns self."""
     for arguments in ((tensor.device,), (str(tensor.device),), (tensor,)):
         for keywords in ({}, {"copy": False}, {"non_blocking": True}):
-            result = torch.Tensor.to(tensor, *arguments, **keywords)
+            result = resolve("torch.Tensor.to")(tensor, *arguments, **keywords)
             compare.fact(result is tensor, True, "returns self")
 
 
@@ -218,7 +218,7 @@ def test_round_trip(target, tensor):
     leaf = torch.ones(3, device="cpu", requires_grad=True)
     (torch.Tensor.to(leaf, target.device) * 2).sum().backward()
     compare.equal(leaf.grad, 2 * compare.to_numpy(leaf), dtype=torch.float32, what="gradient")
-    compare.fact(leaf.grad.device, leaf.device, "device of the gradient")
+    compare.fact(str(getattr(leaf.grad, "device", None)), "cpu", "device of the gradient")
 
 
 @law("devices.type-name", docs="torch.Tensor.type", over=TYPES)

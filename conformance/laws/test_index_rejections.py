@@ -12,7 +12,8 @@ from strategies.illegal import MISTAKES
 from strategies.layouts import WRITABLE
 
 INDEXING = "tensor_view.html"
-GET, SET = "torch.Tensor.__getitem__", "torch.Tensor.__setitem__"
+GET = "torch.Tensor.__getitem__"
+SET = "torch.Tensor.__setitem__"
 
 IN_PLACE = {
     "scatter": "torch.Tensor.scatter_",

@@ -202,7 +202,7 @@ def test_dlpack_numpy(target, tensor):
     compare.fact(array.dtype.name, str(tensor.dtype).removeprefix("torch."), "dtype")
     compare.equal(torch.tensor(array.copy()), expected, dtype=tensor.dtype, what="array")
     owner = host.numpy()
-    back = torch.from_dlpack(owner)
+    back = from_tensor(owner)
     compare.equal(back, expected, dtype=tensor.dtype)
     check_both_ways(back, owner.copy, owner.fill, "array")
 

@@ -81,9 +81,6 @@ def test_jvp(target, case, problem):
         dual = calculus.with_tangents(case, call, leaves, tangents)
         results = smooth_results(target.run(case.name, *dual.arguments, **dual.keywords))
         parts = [forward_ad.unpack_dual(result) for result in results]
-    if not any(leaves):
-        compare.fact([part.tangent for part in parts], [None] * len(parts), "tangents")
-        return
     jacobians, moves = derivatives.jacobian(function, points), [judge.wide(t) for t in tangents]
     expected, bound = calculus.pushed_forward(case, jacobians, moves, tangents[0].dtype)
     shapes = [np.zeros(tuple(result.shape)) for result in results]

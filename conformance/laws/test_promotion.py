@@ -7,7 +7,7 @@ from conformance.law import given, law
 from conformance.operators.arithmetic_arguments import operand_pairs
 from conformance.operators.results import dtype_named, promoted_dtype
 from conformance.reference import promotion
-from strategies import dtypes
+from strategies import dtypes, shapes, tensors
 
 NAMES = {name: name for names in promotion.CATEGORIES for name in names}
 
@@ -54,3 +54,18 @@ def test_can_cast(target, case):
         expected = promotion.category(case) <= promotion.category(other)
         got = target.run("torch.can_cast", dtype_named(case), dtype_named(other))
         compare.fact(got, expected, f"can_cast({case}, {other})")
+
+
+@law("promotion.rank-zero-complex", docs="tensor_attributes.html#type-promotion-doc")
+@given(
+    real=tensors(dtype="floating", shape=shapes(min_rank=1)),
+    number=tensors(dtype=torch.complex128, shape=()),
+)
+def test_rank_zero_complex(target, real, number):
+    """A complex tensor without dimensions makes the result large enough to hold it.
+
+    "If a zero-dim tensor operand has a higher category than dimensioned operands, we promote to
+    a type with sufficient size and category to hold all zero-dim tensor operands of that category."
+    """
+    got = target.run("torch.result_type", real, number)
+    compare.fact(got, torch.complex128, "result_type")

@@ -14,20 +14,24 @@ from conformance.law import given, law
 from strategies import advanced_indices, basic_indices, dyadics, shapes, tensors
 from strategies.indices import index_tensor
 from strategies.layouts import WRITABLE
+from strategies.subscripts import slices
 
 INDEXING = "tensor_view.html"
-GET, SET = "torch.Tensor.__getitem__", "torch.Tensor.__setitem__"
+GET = "torch.Tensor.__getitem__"
+SET = "torch.Tensor.__setitem__"
 RANK_1_OR_MORE = shapes(min_rank=1, max_elements=36)
 ANY_SHAPE = shapes(max_elements=36)
-KINDS = {"basic": "basic", "advanced": "advanced"}
+LONG_SIDES = st.sampled_from(((5,), (8,), (3, 8), (5, 8), (2, 8, 3)))
+KINDS = {"basic": "basic", "slices": "slices", "advanced": "advanced"}
 ADVANCED = "advanced"
+SHAPES = {"basic": ANY_SHAPE, "slices": LONG_SIDES, "advanced": RANK_1_OR_MORE}
 
 
 def indices_for(case, shape, *, duplicates=True):
     """Draw an index of one kind for a shape."""
     if case == ADVANCED:
         return advanced_indices(shape, duplicates=duplicates)
-    return basic_indices(shape)
+    return st.tuples(*map(slices, shape)) if case == "slices" else basic_indices(shape)
 
 
 def as_numpy(index):
@@ -45,7 +49,7 @@ def positions_read(shape, index):
 
 @st.composite
 def reads(draw, case, dtype="any", values="any"):
-    shape = draw(RANK_1_OR_MORE if case == ADVANCED else ANY_SHAPE)
+    shape = draw(SHAPES[case])
     x = draw(tensors(dtype=dtype, shape=shape, values=values))
     return x, draw(indices_for(case, shape))
 
@@ -59,7 +63,7 @@ def broadcasting(draw, shape):
 
 @st.composite
 def writes(draw, case, dtype="any", values="any"):
-    shape = draw(RANK_1_OR_MORE if case == ADVANCED else ANY_SHAPE)
+    shape = draw(SHAPES[case])
     x = draw(tensors(dtype=dtype, shape=shape, values=values, layouts=WRITABLE))
     index = draw(indices_for(case, shape, duplicates=False))
     narrowed = broadcasting(draw, positions_read(shape, index).shape)

@@ -24,7 +24,8 @@ Kinds = Mapping[str, str]
 """Kinds of values by family of dtypes, for what an entry's one kind does not fit."""
 
 SMOOTH = (
-    "away-from-kinks", "positive", "unit", "probability", "distinct", "fraction", "above-one", "far",
+    "away-from-kinks", "positive", "unit", "probability", "distinct", "fraction", "above-one",
+    "far",
 )  # fmt: skip
 """The kinds that derivatives are asked at: no operand of such a call has another one."""
 
@@ -102,6 +103,12 @@ def scalar_of(
 _OFTEN_FEW = ("any", "nonfinite")
 
 
+def _few(dtype: torch.dtype, kind: str) -> str:
+    """Integers of any value stay so: there are few enough, and the extremes tell most."""
+    wide = kind == "any" and dtype in FAMILIES["integral"]
+    return "few" if kind in _OFTEN_FEW and not wide else kind
+
+
 def pointwise_calls(
     arity: int,
     *,
@@ -121,7 +128,7 @@ def pointwise_calls(
     def drawn(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
         own = [kind_for(k, dtype, kind) for k in (*kinds, *[{}] * (arity - len(kinds)))]
         if kind in _OFTEN_FEW and draw(st.booleans()):
-            own = ["few" if k in _OFTEN_FEW else k for k in own]
+            own = [_few(dtype, k) for k in own]
         sides = draw(broadcastable_shapes(arity)).shapes
         operands: list[Any] = [
             draw(operand(dtype, k, shape)) for k, shape in zip(own, sides, strict=True)
@@ -188,6 +195,10 @@ def mixed_calls(
     return _mixed_calls(known, options or {}, own, fixed or {}, numbers)
 
 
+def _category(dtype: torch.dtype) -> tuple[bool, bool, bool]:
+    return dtype == torch.bool, dtype.is_floating_point, dtype.is_complex
+
+
 @st.composite
 def _mixed_calls(
     draw: st.DrawFn,
@@ -200,11 +211,14 @@ def _mixed_calls(
     without_half = tuple(d for d in known if d not in (torch.float16, torch.bfloat16))
     without_complex = tuple(d for d in known if not d.is_complex)
     chosen = draw(st.sampled_from((without_half, without_complex)))
-    dtypes = [draw(st.sampled_from(chosen)) for _ in kinds]
+    first = draw(st.sampled_from(chosen))
+    if draw(st.booleans()):  # dtypes of one category, where sizes decide
+        chosen = tuple(d for d in chosen if _category(d) == _category(first))
+    dtypes = [first, *(draw(st.sampled_from(chosen)) for _ in kinds[1:])]
     sides = draw(broadcastable_shapes(len(kinds))).shapes
     operands: list[Any] = []
     for dtype, kind, shape in zip(dtypes, kinds, sides, strict=True):
-        form = draw(st.integers(0, 3))
+        form = draw(st.integers(1, 3))
         if operands and numbers and form == 3:
             operands.append(draw(scalar_of(dtype, kind, signed=torch.uint8 not in dtypes)))
         else:

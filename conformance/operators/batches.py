@@ -51,13 +51,15 @@ def function_of(
 
 
 def without_data(call: Call) -> Call:
-    """Return the call with meta tensors of the same shapes, strides and dtypes."""
-    bare = (
-        torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device="meta")
-        for t in tensors_in(call)
-    )
-    without: Call = replaced(call, bare)
+    """Return the call with meta tensors of the same shapes, strides, dtypes and lazy bits."""
+    without: Call = replaced(call, (_bare(tensor) for tensor in tensors_in(call)))
     return without
+
+
+def _bare(tensor: torch.Tensor) -> torch.Tensor:
+    bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    bare = bare.conj() if tensor.is_conj() else bare
+    return torch._neg_view(bare) if tensor.is_neg() else bare
 
 
 def lie_alike(call: Call) -> bool:

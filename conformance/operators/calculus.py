@@ -124,16 +124,16 @@ def products(
     """Return ``J^T v`` for each leaf, and what rounding in ``dtype`` may add to it.
 
     An entry sums the products that are not zero: each is off by ``derivative_ulps`` of its
-    own size, and each addition by one.
+    own size, or by a subnormal number, and each addition by one.
     """
-    epsilon = torch.finfo(dtype).eps
+    epsilon, subnormal = torch.finfo(dtype).eps, _smallest(dtype)
     values, bounds = [], []
     for jacobian in jacobians:
         terms = jacobian * cotangent.reshape((-1,) + (1,) * (jacobian.ndim - 1))
         count = np.count_nonzero(terms, axis=0)
         values.append(terms.sum(axis=0))
         sizes = _sizes(case, np.abs(terms).sum(axis=0))
-        bounds.append((case.derivative_ulps + count) * epsilon * sizes)
+        bounds.append((case.derivative_ulps + count) * epsilon * sizes + count * subnormal)
     return values, bounds
 
 
@@ -145,7 +145,13 @@ def pushed_forward(
     terms = np.concatenate(rows, axis=1)
     count = np.count_nonzero(terms, axis=1)
     margin = (case.derivative_ulps + count) * torch.finfo(dtype).eps
-    return terms.sum(axis=1), margin * _sizes(case, np.abs(terms).sum(axis=1))
+    sizes = _sizes(case, np.abs(terms).sum(axis=1))
+    return terms.sum(axis=1), margin * sizes + count * _smallest(dtype)
+
+
+def _smallest(dtype: torch.dtype) -> float:
+    """The smallest subnormal number, in units of which what is smaller than normal is rounded."""
+    return torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps
 
 
 def _sizes(case: Operator, sizes: Array) -> Array:

@@ -51,6 +51,20 @@ def _property(name: str, of: Reference, out: str = "") -> Operator:
 
 _TOLERANCES = st.sampled_from((0.0, 0.125, 0.5, 1.0))
 
+ISCLOSE = Operator(
+    name="isclose",
+    calls=pointwise_calls(
+        2,
+        options={"rtol": _TOLERANCES, "atol": _TOLERANCES, "equal_nan": st.booleans()},
+        kinds=({"complex": "dyadic", "integral": "dyadic"},) * 2,
+    ),
+    reference=reference.near,
+    dtypes=("any",),
+    result=truth,
+    kind="nonfinite",
+    spellings=("Tensor.isclose",),
+)
+
 OPERATORS = (
     EQ,
     _ordering("ne", np.not_equal, "not_equal", "any"),
@@ -58,18 +72,12 @@ OPERATORS = (
     _ordering("le", np.less_equal, "less_equal", "real", "boolean"),
     _ordering("gt", np.greater, "greater", "real", "boolean"),
     _ordering("ge", np.greater_equal, "greater_equal", "real", "boolean"),
-    Operator(
-        name="isclose",
-        calls=pointwise_calls(
-            2,
-            options={"rtol": _TOLERANCES, "atol": _TOLERANCES, "equal_nan": st.booleans()},
-            kinds=({"complex": "dyadic"},) * 2,
-        ),
-        reference=reference.near,
-        dtypes=("any",),
-        result=truth,
-        kind="nonfinite",
-        spellings=("Tensor.isclose",),
+    ISCLOSE,
+    replace(
+        ISCLOSE,
+        variant="equal-nan",
+        calls=pointwise_calls(2, fixed={"equal_nan": True}),
+        dtypes=("floating",),
     ),
     _property("isnan", np.isnan),
     _property("isinf", reference.is_infinite),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from hypothesis import strategies as st
 
-from conformance.operators.arguments import mixed_calls, pointwise_calls, unary_calls
-from conformance.operators.operator import Call, Dtypes, Operator, Reference
+from conformance.operators.arguments import mixed_calls, operand, pointwise_calls, unary_calls
+from conformance.operators.operator import Call, Calls, Dtypes, Operator, Reference
 from conformance.operators.results import floating, real_part
 from conformance.reference import elementary as reference
 
@@ -21,8 +23,9 @@ _COMPLEX = {"complex": "dyadic", "integral": "dyadic"}
 
 def angle_dtypes(call: Call) -> Dtypes:
     """As ``floating``; of complex numbers the result is real."""
-    computed, results = floating(call)
-    return Dtypes(computed, real_part(call).results if computed.is_complex else results)
+    dtypes = floating(call)
+    is_complex = dtypes.results[0].is_complex
+    return Dtypes(dtypes.computed, real_part(call).results if is_complex else dtypes.results)
 
 
 def _elementary(
@@ -93,10 +96,20 @@ LOGIT = _elementary(
     reference.logit,
     "fraction",
     "special.logit",
-    calls=unary_calls(options={"eps": st.sampled_from((0.125, 0.3, 0.0))}),
+    calls=unary_calls(options={"eps": st.sampled_from((0.125, 0.2, 0.0))}),
     analytic=reference.logit_piece,
     magnitude=reference.logit_magnitude,
     dtypes=("floating",),
+)
+
+
+def _clamped_calls(dtype: torch.dtype, kind: str) -> st.SearchStrategy[Call]:
+    """Calls of logit with a bound that is between eighths, and cuts off some of them."""
+    return operand(dtype, kind).map(lambda x: Call((x,), {"eps": 0.19}))
+
+
+CLAMPED_LOGIT = replace(
+    LOGIT, variant="clamped", calls=_clamped_calls, kind="probability", smooth="probability"
 )
 
 ANGLE = _elementary(
@@ -120,10 +133,22 @@ ENTROPY = _elementary(
 )
 
 
+def _pairs(*, scalar: bool = False) -> Calls:
+    """Calls on two operands, of all sizes or, half of them, small and infinite ones that meet."""
+    drawn = pointwise_calls(2, scalar=scalar)
+
+    def calls(dtype: torch.dtype, kind: str) -> st.SearchStrategy[Call]:
+        if kind != "regimes":
+            return drawn(dtype, kind)
+        return st.one_of(drawn(dtype, "nonfinite"), drawn(dtype, kind))
+
+    return calls
+
+
 def _of_two(name: str, function: Reference, analytic: Reference, **changes: Any) -> Operator:
     """An entry of two operands that broadcast and promote."""
     given: dict[str, Any] = {
-        "calls": pointwise_calls(2, kinds=({}, {})),
+        "calls": _pairs(),
         "analytic": analytic,
         "dtypes": ("real", "boolean"),
         "mixed": mixed_calls(2, ("real", "boolean"), numbers=False),
@@ -161,7 +186,7 @@ XLOGY = _of_two(
     reference.xlogy_piece,
     smooth="positive",
     spellings=("Tensor.xlogy", "special.xlogy"),
-    calls=pointwise_calls(2, scalar=True),
+    calls=_pairs(scalar=True),
     mixed=mixed_calls(2, ("real", "boolean")),
 )
 XLOG1PY = _of_two(
@@ -170,12 +195,12 @@ XLOG1PY = _of_two(
     reference.xlog1py_piece,
     smooth="positive",
     spellings=(),
-    calls=pointwise_calls(2, scalar=True),
+    calls=_pairs(scalar=True),
     mixed=mixed_calls(2, ("real", "boolean")),
     in_place="",
     docs="special.html#torch.special.xlog1py",
 )
 
 OPERATORS = (
-    *_FUNCTIONS, LOGIT, ANGLE, ENTROPY, ATAN2, LOGADDEXP, LOGADDEXP2, XLOGY, XLOG1PY,
+    *_FUNCTIONS, LOGIT, CLAMPED_LOGIT, ANGLE, ENTROPY, ATAN2, LOGADDEXP, LOGADDEXP2, XLOGY, XLOG1PY,
 )  # fmt: skip

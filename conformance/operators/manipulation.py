@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ from hypothesis import strategies as st
 
 from conformance.operators.moving import (
     IN_ORDER,
+    ONE_A_RESULT,
     UNCONJUGATED,
-    calls_of_shapes,
     calls_with,
     moved_operand,
     moving,
@@ -24,7 +23,7 @@ from conformance.operators.moving import (
 from conformance.operators.operator import Call, Dtypes
 from conformance.operators.results import real_part
 from conformance.reference import manipulation as reference
-from strategies import broadcastable_shapes, dim_tuples, dims, permutations, reshapes
+from strategies import dim_tuples, dims, permutations, reshapes
 from strategies.shapes import Shape
 
 CONJUGATES = "tensors.html#torch.Tensor."
@@ -43,11 +42,6 @@ def reshape_unpacked(x: Any, shape: Any) -> Any:
 def view_unpacked(x: Any, shape: Any) -> Any:
     """``x.view(2, 3)``."""
     return x.view(*shape) if shape else x.view(shape)
-
-
-def expand_unpacked(x: Any, sizes: Any) -> Any:
-    """``x.expand(2, -1)``."""
-    return x.expand(*sizes) if sizes else x.expand(sizes)
 
 
 def _one_dim(draw: st.DrawFn, shape: Shape) -> tuple[Any, ...]:
@@ -81,7 +75,7 @@ def _shape_in_place(draw: st.DrawFn, shape: Shape) -> tuple[Any, ...]:
         first = draw(st.sampled_from([n for n in (side, 1, 2, 3) if n and side % n == 0] or [1]))
         new += draw(st.sampled_from(((side,), (first, side // first), (side, 1))))
     inferred = draw(st.integers(-1, len(new) - 1))
-    if inferred >= 0 and prod(new[:inferred] + new[inferred + 1 :]):
+    if inferred >= 0 and all(new[:inferred] + new[inferred + 1 :]):
         new[inferred] = -1
     return (tuple(new),)
 
@@ -108,25 +102,6 @@ def _new_dim(draw: st.DrawFn, shape: Shape) -> tuple[Any, ...]:
     return (draw(st.integers(-len(shape) - 1, len(shape))),)
 
 
-def _sizes(draw: st.DrawFn, shape: Shape, keeping: tuple[int, ...]) -> tuple[Any, ...]:
-    """Wider sizes, new leading ones among them; a kept side is written as one of ``keeping``."""
-    added = draw(st.sampled_from(((), (1,), (2,), (0,), (2, 1))))
-    kept = [draw(st.sampled_from([side, *keeping])) for side in shape]
-    grown = [
-        draw(st.sampled_from((*keeping, 1, 2, 3, 0))) if side == 1 else same
-        for side, same in zip(shape, kept, strict=True)
-    ]
-    return ((*added, *grown),)
-
-
-def _expanded_sizes(draw: st.DrawFn, shape: Shape) -> tuple[Any, ...]:
-    return _sizes(draw, shape, (-1,))
-
-
-def _broadcast_sizes(draw: st.DrawFn, shape: Shape) -> tuple[Any, ...]:
-    return _sizes(draw, shape, ())
-
-
 @st.composite
 def _with_template(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     """A tensor, and another one of as many elements."""
@@ -146,18 +121,6 @@ def _complex(call: Call) -> Dtypes:
     return Dtypes(None, (torch.complex64 if dtype == torch.float32 else torch.complex128,))
 
 
-def _narrow_and_wide(draw: st.DrawFn) -> tuple[Shape, ...]:
-    drawn = draw(broadcastable_shapes(2))
-    return drawn.shapes[0], drawn.result
-
-
-@st.composite
-def _several(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
-    count = draw(st.integers(1, 3))
-    shapes = draw(broadcastable_shapes(count)).shapes
-    return Call(tuple(draw(moved_operand(dtype, kind, shape)) for shape in shapes), {})
-
-
 @st.composite
 def _any_shapes(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     """One tensor, or several of any shapes, one by one or in one list."""
@@ -169,11 +132,10 @@ def _any_shapes(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
 
 _ALONE = calls_with(nothing)
 _MATRICES = calls_with(nothing, min_rank=2)
-_COMPLEX_ONLY = {law: "takes complex numbers alone" for law in ("vjp", "jvp", "second")}
+_COMPLEX_ONLY = dict.fromkeys(("vjp", "jvp", "second"), "takes complex numbers alone")
 
 _COMPLEX_RESULT = "the exact derivatives are those of functions with real results"
 
-_ONE_A_RESULT = {"vjp": "each result has the graph of one input; see its second derivative"}
 
 DIMENSIONS = (
     moving(
@@ -321,42 +283,9 @@ SHAPES = (
                              "torch.unsqueeze(x, -4)", error="IndexError"),
         },
     ),
-    moving("atleast_1d", _any_shapes, reference.of_rank_1, memory="either", excused=_ONE_A_RESULT),
-    moving("atleast_2d", _any_shapes, reference.of_rank_2, memory="either", excused=_ONE_A_RESULT),
-    moving("atleast_3d", _any_shapes, reference.of_rank_3, memory="either", excused=_ONE_A_RESULT),
-)  # fmt: skip
-
-BROADCASTS = (
-    moving(
-        "Tensor.expand", calls_with(_expanded_sizes), reference.widened, memory="view",
-        spellings=(expand_unpacked,),
-        rejections={
-            "side": rejecting((2, 1), "must match the existing size", "x.expand(2, 4)",
-                              "x.expand(3, 4)"),
-            "rank": rejecting((2, 1), "must be greater or equal", "x.expand(2, 4)", "x.expand(4)"),
-            "leading": rejecting((2, 1), "isn't allowed in a leading, non-existing dimension",
-                                 "x.expand(3, -1, -1)", "x.expand(-1, 2, 1)"),
-        },
-    ),
-    moving(
-        "Tensor.expand_as", calls_of_shapes(_narrow_and_wide, nothing), reference.broadcast_like,
-        constants=(1,), memory="view",
-    ),
-    moving(
-        "broadcast_to", calls_with(_broadcast_sizes), np.broadcast_to, memory="view",
-        spellings=("Tensor.broadcast_to",),
-        rejections={
-            "side": rejecting((2, 1), "must match the existing size",
-                              "torch.broadcast_to(x, (2, 4))", "torch.broadcast_to(x, (3, 4))"),
-        },
-    ),
-    moving(
-        "broadcast_tensors", _several, np.broadcast_arrays, memory="either", excused=_ONE_A_RESULT,
-        rejections={
-            "shapes": rejecting((2, 3), "must match the size", "torch.broadcast_tensors(x, y)",
-                                "torch.broadcast_tensors(x, z)", y=(3,), z=(2,)),
-        },
-    ),
+    moving("atleast_1d", _any_shapes, reference.of_rank_1, memory="either", excused=ONE_A_RESULT),
+    moving("atleast_2d", _any_shapes, reference.of_rank_2, memory="either", excused=ONE_A_RESULT),
+    moving("atleast_3d", _any_shapes, reference.of_rank_3, memory="either", excused=ONE_A_RESULT),
 )  # fmt: skip
 
 COMPLEX_PARTS = (
@@ -384,10 +313,10 @@ COMPLEX_PARTS = (
         "view_as_complex", _pairs, reference.parts_joined, dtypes=("split",), result=_complex,
         memory="either",
         excused={
-            **{law: _COMPLEX_RESULT for law in ("vjp", "jvp", "second")},
-            **{law: "needs a last dimension of stride 1" for law in ("layout", "vmap")},
+            **dict.fromkeys(("vjp", "jvp", "second"), _COMPLEX_RESULT),
+            **dict.fromkeys(("layout", "vmap"), "needs a last dimension of stride 1"),
         },
     ),
 )  # fmt: skip
 
-OPERATORS = (*DIMENSIONS, *SHAPES, *BROADCASTS, *COMPLEX_PARTS)
+OPERATORS = (*DIMENSIONS, *SHAPES, *COMPLEX_PARTS)

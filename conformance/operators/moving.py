@@ -1,8 +1,8 @@
-"""Operators that only move elements: how their entries are made, and how calls of them are drawn."""
+"""Operators that only move elements: how entries of them are made, and calls drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -21,6 +21,9 @@ IN_ORDER = ("contiguous", "offset")
 
 UNCONJUGATED = tuple(name for name in LAYOUTS if name != "conjugated")
 """Layouts whose memory holds the values themselves."""
+
+ONE_A_RESULT = {"vjp": "each result has the graph of one input; see its second derivative"}
+"""The excuse of operators that return as many results as they are given."""
 
 _DIFFERENTIATED = 24  # a Jacobian costs one evaluation of the reference an element
 
@@ -100,11 +103,19 @@ def nothing(draw: st.DrawFn, shape: Shape) -> tuple[Any, ...]:
 
 
 def rejecting(
-    shape: Shape, message: str, *calls: str, error: str = "RuntimeError", **others: Shape
+    shape: Shape,
+    message: str,
+    legal: str,
+    illegal: str,
+    *,
+    error: str = "RuntimeError",
+    others: Mapping[str, Shape] | None = None,
 ) -> Rejection:
-    """Return the rejection of the second call beside the first, with ``x`` of a shape, float32."""
-    legal, illegal = calls
-    named = {"x": shape, **others}
+    """Return the rejection of the second call beside the first, with ``x`` of a shape, float32.
+
+    ``others`` are further tensors by name, with their shapes.
+    """
+    named = {"x": shape, **(others or {})}
     return Rejection(
         legal, illegal, error, message, {name: (torch.float32, s) for name, s in named.items()}
     )

@@ -12,6 +12,7 @@ from conformance.operators.arguments import SMOOTH, operand
 from conformance.operators.operator import Call, Calls, Operator
 from conformance.operators.reduction_arguments import (
     BOOLEANS,
+    KEEPDIM,
     dimensions,
     limited,
     out_of_range,
@@ -48,7 +49,7 @@ def _norms(name: str, orders: tuple[Any, ...]) -> Calls:
         given = draw(dimensions("several", shape, False))
         if isinstance(order, str) and given and isinstance(given[0], (tuple, list)):
             given = (given[0][:2] if isinstance(given[0], tuple) else tuple(given[0][:2]),)
-        keywords = {"keepdim": draw(BOOLEANS)} if given and draw(BOOLEANS) else {}
+        keywords: dict[str, Any] = dict(draw(KEEPDIM)) if given else {}
         if given and given[0] is not None:
             keywords["dim"] = given[0]
         if order != orders[0] or draw(BOOLEANS):
@@ -64,6 +65,7 @@ def _norms(name: str, orders: tuple[Any, ...]) -> Calls:
 def _distances(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     sides = draw(broadcastable_shapes()).shapes
     order = draw(st.sampled_from((2, 1, 3, math.inf) if kind in SMOOTH else (2, 1, 3, 0, math.inf)))
+    operands: tuple[torch.Tensor, ...]
     if kind in SMOOTH:
         shape = draw(limited(kind, min_side=1))
         first = draw(signed_magnitudes(dtype, shape))
@@ -177,7 +179,9 @@ OPERATORS = (
                 "torch.renorm(x, 2, 0, 0.0)", "torch.renorm(x, 2, 0, -1.0)", "maxnorm"
             ),
             "p": rejecting(
-                "torch.renorm(x, 1, 0, 1.0)", "torch.renorm(x, -1, 0, 1.0)", "non-negative-valued|positive"
+                "torch.renorm(x, 1, 0, 1.0)",
+                "torch.renorm(x, -1, 0, 1.0)",
+                "non-negative-valued|positive",
             ),
         },
     ),

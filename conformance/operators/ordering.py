@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -48,7 +46,9 @@ def _ranked(options: dict[str, Any], *, kinds: Any = None, smallest_k: int | Non
     return drawn
 
 
-def _extreme(name: str, reference_of: Reference, along_dim: Reference, rest: str) -> tuple[Operator, ...]:
+def _extreme(
+    name: str, reference_of: Reference, along_dim: Reference, places: Reference
+) -> tuple[Operator, ...]:
     """The entries of max or min: of all values, and along one dimension with indices."""
     return (
         Operator(
@@ -102,14 +102,27 @@ def _extreme(name: str, reference_of: Reference, along_dim: Reference, rest: str
                 **out_of_range(f"torch.a{name}(x, {{}})"),
                 **repeated(f"torch.a{name}(x, {{}})"),
                 "empty": rejecting(
-                    f"torch.a{name}(x[:, :1], 1)", f"torch.a{name}(x[:, :0], 1)", _EMPTY, "IndexError"
+                    f"torch.a{name}(x[:, :1], 1)",
+                    f"torch.a{name}(x[:, :0], 1)",
+                    _EMPTY,
+                    "IndexError",
                 ),
             },
         ),
         Operator(
             name=f"arg{name}",
-            calls=along("nullable", full=True),
-            reference=reference.where_largest if rest == "largest" else reference.where_smallest,
+            variant="whole",
+            calls=along("null", min_side=1, keepdim=False, required={"keepdim": BOOLEANS}),
+            reference=places,
+            dtypes=_NUMBERS,
+            result=positions,
+            kind="any",
+            spellings=(f"Tensor.arg{name}",),
+        ),
+        Operator(
+            name=f"arg{name}",
+            calls=along("optional", full=True),
+            reference=places,
             dtypes=_NUMBERS,
             result=positions,
             kind="any",
@@ -125,7 +138,9 @@ def _extreme(name: str, reference_of: Reference, along_dim: Reference, rest: str
     )
 
 
-def _middle(name: str, of_all: Reference, with_place: Reference, values: Reference) -> tuple[Operator, ...]:
+def _middle(
+    name: str, of_all: Reference, with_place: Reference, values: Reference
+) -> tuple[Operator, ...]:
     """The entries of a median: of all values, and along one dimension with indices."""
     return (
         Operator(
@@ -159,8 +174,8 @@ def _middle(name: str, of_all: Reference, with_place: Reference, values: Referen
 
 
 _EXTREMES = (
-    *_extreme("max", reference.largest, reference.largest_and_place, "largest"),
-    *_extreme("min", reference.smallest, reference.smallest_and_place, "smallest"),
+    *_extreme("max", reference.largest, reference.largest_and_place, reference.where_largest),
+    *_extreme("min", reference.smallest, reference.smallest_and_place, reference.where_smallest),
     Operator(
         name="aminmax",
         calls=along("optional", full=True, keyword=True),

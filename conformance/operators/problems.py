@@ -117,6 +117,15 @@ def _chosen(count: int) -> st.SearchStrategy[tuple[bool, ...]]:
     )
 
 
+@cache
+def _some(count: int) -> st.SearchStrategy[tuple[bool, ...]]:
+    """Draw which of several tensors take part: at least one."""
+    numbers = range(2**count - 1, 0, -1)
+    return st.sampled_from(
+        [tuple(bool(bits >> number & 1) for number in range(count)) for bits in numbers]
+    )
+
+
 @st.composite
 def vjp_problems(draw: st.DrawFn, case: Operator) -> VjpProblem:
     """Draw a call at a point where the operator is smooth, leaves and real cotangents."""
@@ -127,10 +136,10 @@ def vjp_problems(draw: st.DrawFn, case: Operator) -> VjpProblem:
 
 @st.composite
 def jvp_problems(draw: st.DrawFn, case: Operator) -> JvpProblem:
-    """Draw a call at a point where the operator is smooth, and real tangents."""
+    """Draw a call at a point where the operator is smooth, and real tangents: one or more."""
     call = draw(_calls(case, case.smooth, _DOUBLE))
     candidates = differentiable(case, call)
-    leaves = draw(_chosen(len(candidates)))
+    leaves = draw(_some(len(candidates)))
     moving = [tensor for tensor, leaf in zip(candidates, leaves, strict=True) if leaf]
     return JvpProblem(call, leaves, _like(draw, moving))
 

@@ -20,6 +20,9 @@ Choices = Mapping[str, st.SearchStrategy[Any] | Callable[[torch.dtype], st.Searc
 """Keyword arguments to draw, by name, some of them by the tensor's dtype."""
 
 BOOLEANS = st.booleans()
+KEEPDIM = st.sampled_from(({}, {"keepdim": True}, {"keepdim": False}, {"keepdim": True}))
+"""Whether reduced dimensions are kept: by default, or as told, most often True."""
+
 UNSIGNED_ZERO = 2.0**-10
 """Equality but for the sign of zero, in ulps: of equal values, a selection may return any."""
 
@@ -43,8 +46,8 @@ def casts(dtype: torch.dtype) -> st.SearchStrategy[torch.dtype]:
 
 
 def real_casts(dtype: torch.dtype) -> st.SearchStrategy[torch.dtype]:
-    """As :func:`casts`, without complex ones."""
-    return st.sampled_from([d for d in _CASTS[dtype] if not d.is_complex])
+    """As :func:`casts`, no real numbers becoming complex."""
+    return st.sampled_from([d for d in _CASTS[dtype] if d.is_complex == dtype.is_complex])
 
 
 def floating_casts(dtype: torch.dtype) -> st.SearchStrategy[torch.dtype]:
@@ -96,9 +99,9 @@ def along(
 ) -> Calls:
     """``op(x, dim, keepdim=..., **options)``.
 
-    ``dim``: "none"; "one" dimension; "optional", one or no argument; "nullable", None too;
-    "several": a tuple or list too. Where ``full``, what is reduced is not empty. ``keyword``
-    says that the dimension is given by name. ``required`` options are in every call. Where
+    ``dim``: "none"; "null", which is None; "one" dimension; "optional", one or no argument;
+    "nullable", None too; "several": a tuple or list too. Where ``full``, what is reduced is
+    not empty. ``keyword`` says that the dimension is given by name. ``required`` options are in every call. Where
     derivatives are asked, which is at values ``smooth`` too, no ``dtype=`` is given and, where
     ``filled_when_smooth``, no side is 0.
     """
@@ -115,8 +118,8 @@ def along(
         keywords = draw_options(draw, options or {}, dtype)
         if differentiated:
             keywords.pop("dtype", None)
-        if keepdim and given and draw(BOOLEANS):
-            keywords["keepdim"] = draw(BOOLEANS)
+        if keepdim and given:
+            keywords |= draw(KEEPDIM)
         for name, values in (required or {}).items():
             keywords[name] = draw(values(dtype) if callable(values) else values)
         if keyword and given:
@@ -126,19 +129,38 @@ def along(
     return drawn
 
 
+def with_zeros(calls: Calls, kind_of_zeros: str) -> Calls:
+    """As ``calls``; at values of one kind, some elements of the tensor are 0."""
+
+    @st.composite
+    def drawn(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
+        call = draw(calls(dtype, kind))
+        x = call.arguments[0]
+        if kind != kind_of_zeros or not x.numel():
+            return call
+        picks = draw(st.binary(min_size=x.numel(), max_size=x.numel()))
+        kept = torch.tensor([pick % 4 != 3 for pick in picks], device=x.device)
+        return Call((torch.where(kept.reshape(x.shape), x, 0), *call.arguments[1:]), call.keywords)
+
+    return drawn
+
+
 def dimensions(form: str, shape: Shape, full: bool) -> st.SearchStrategy[tuple[Any, ...]]:
     """Draw the arguments that name dimensions of a shape; none of the empty ones if ``full``."""
     rank = len(shape)
-    if form == "none":
-        return st.just(())
+    if form in ("none", "null"):
+        return st.just((None,) if form == "null" else ())
     legal = [d for d in range(-rank, rank) if shape[d] or not full] or [0, -1]
     one = (dims(rank) if len(legal) == 2 * rank else st.sampled_from(legal)).map(lambda d: (d,))
     if form == "one":
         return one
-    forms = [one]
+    forms: list[st.SearchStrategy[tuple[Any, ...]]] = [one]
     if form == "several":
-        chosen = dim_tuples(rank) if len(legal) == 2 * rank else st.sampled_from([(d,) for d in legal])
-        forms += [chosen.map(lambda c: (c or None,)), chosen.map(lambda c: (list(c) or None,))]
+        chosen = (
+            dim_tuples(rank) if len(legal) == 2 * rank else st.sampled_from([(d,) for d in legal])
+        )
+        several = chosen.map(lambda c: (c or None,))
+        forms += [several, several, chosen.map(lambda c: (list(c) or None,))]
         if full and 0 in shape:
             forms = [one, st.sampled_from([((d,),) for d in legal])]
     if not (full and 0 in shape):
@@ -199,13 +221,15 @@ def majorities(draw: st.DrawFn) -> Call:
     dtype = draw(dtypes("real"))
     rows = []
     for _ in range(torch.Size(shape).numel() // length):
-        common, *others = draw(st.lists(st.integers(0, 9), min_size=length + 1, max_size=length + 1))
+        common, *others = draw(
+            st.lists(st.integers(0, 9), min_size=length + 1, max_size=length + 1)
+        )
         row = [common] * (length // 2 + 1) + others
         rows.append([row[place] for place in draw(permuted_ranges(length))])
     rest = [side for axis, side in enumerate(shape) if axis != dim % len(shape)]
     x = torch.tensor(rows, device=current_device()).to(dtype)
     x = x.reshape(*rest, length).movedim(-1, dim) if shape else x.reshape(())
-    return Call((x, dim), {"keepdim": draw(BOOLEANS)} if draw(BOOLEANS) else {})
+    return Call((x, dim), dict(draw(KEEPDIM)))
 
 
 def rejecting(

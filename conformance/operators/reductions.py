@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.operators.arguments import SMOOTH, operand
-from conformance.operators.operator import Call, Operator
+from conformance.operators.operator import Call, Calls, Operator
 from conformance.operators.reduction_arguments import (
-    BOOLEANS,
+    KEEPDIM,
     NONFINITE,
     along,
     averaged,
@@ -25,6 +25,7 @@ from conformance.operators.reduction_arguments import (
     real_casts,
     rejecting,
     repeated,
+    with_zeros,
 )
 from conformance.operators.results import floating, positions, summed
 from conformance.reference import reductions as reference
@@ -32,7 +33,7 @@ from conformance.reference.reductions import axes
 from strategies import dim_tuples
 
 _REAL_KINDS = {"integral": "any"}
-_PRODUCT = {"max_elements": 8}  # small enough for half precision, in whatever order
+_PRODUCT: dict[str, Any] = {"max_elements": 8}  # small enough for half precision, in whatever order
 
 
 def sum_by_name(x: Any, dim: Any = None, **keywords: Any) -> Any:
@@ -62,8 +63,31 @@ def _over_given_dims(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     """One dimension, or a tuple of at least one, as logsumexp has to be told."""
     x = draw(operand(dtype, kind, limited(kind, min_rank=1, min_side=int(kind in SMOOTH))))
     some = dim_tuples(x.dim()).map(lambda chosen: chosen or 0)
-    keywords = {"keepdim": draw(BOOLEANS)} if draw(BOOLEANS) else {}
-    return Call((x, draw(some)), keywords)
+    return Call((x, draw(some)), dict(draw(KEEPDIM)))
+
+
+def _truths(*, keepdim: bool = True) -> Calls:
+    """Elements of any value; or nearly all of them 0, or none, on which truth depends."""
+    plain = along("several", keepdim=keepdim)
+
+    @st.composite
+    def drawn(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
+        call = draw(plain(dtype, kind))
+        x = call.arguments[0]
+        common = draw(st.sampled_from((0, 1, 0, 2)))
+        if common == 2:
+            return call
+        numbers = [value for value in _TELLING if dtype.is_floating_point or value == value]
+        rare = [0, *numbers] if common else numbers
+        picks = draw(st.binary(min_size=x.numel(), max_size=x.numel()))
+        values = [rare[p % len(rare)] if p % 3 == 2 else common for p in picks]
+        number = torch.tensor(values, dtype=torch.float64).to(dtype)
+        return Call((number.reshape(x.shape).to(x.device), *call.arguments[1:]), call.keywords)
+
+    return drawn
+
+
+_TELLING = (math.nan, 1.0, math.nan, -0.0)
 
 
 @st.composite
@@ -118,9 +142,7 @@ SUMS = (
     ),
     Operator(
         name="mean",
-        calls=along(
-            "several", {"dtype": floating_casts}, kinds=NONFINITE, filled_when_smooth=True
-        ),
+        calls=along("several", {"dtype": floating_casts}, kinds=NONFINITE, filled_when_smooth=True),
         reference=reference.mean_over,
         analytic=reference.mean_over,
         dtypes=("differentiable",),
@@ -169,8 +191,9 @@ SUMS = (
     ),
     Operator(
         name="prod",
-        calls=along(
-            "optional", {"dtype": casts}, kinds=NONFINITE, smooth="dyadic", **_PRODUCT
+        calls=with_zeros(
+            along("optional", {"dtype": real_casts}, kinds=NONFINITE, smooth="dyadic", **_PRODUCT),
+            "dyadic",
         ),
         reference=reference.product_over,
         analytic=reference.product_over,
@@ -217,7 +240,7 @@ SUMS = (
 COUNTS = (
     Operator(
         name="all",
-        calls=along("several"),
+        calls=_truths(),
         reference=reference.all_over,
         dtypes=("any",),
         result=counted_as,
@@ -227,7 +250,7 @@ COUNTS = (
     ),
     Operator(
         name="any",
-        calls=along("several"),
+        calls=_truths(),
         reference=reference.any_over,
         dtypes=("any",),
         result=counted_as,
@@ -237,7 +260,7 @@ COUNTS = (
     ),
     Operator(
         name="count_nonzero",
-        calls=along("several", keepdim=False),
+        calls=_truths(keepdim=False),
         reference=reference.nonzero_count,
         dtypes=("any",),
         result=positions,

@@ -74,17 +74,26 @@ def _searches(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     numbers = _rising(draw, dtype, shape, strictly=False)
     sequence = torch.tensor(numbers, dtype=dtype, device=current_device()).reshape(shape)
     keywords: dict[str, Any] = {}
-    if draw(st.integers(0, 2)) == 2 and length:
+    if draw(BOOLEANS) and length:
         order = draw(permuted_ranges(length))
         places = torch.from_numpy(order).to(current_device()).expand(shape)
         sequence = torch.empty_like(sequence).scatter_(-1, places, sequence)
         keywords["sorter"] = places.contiguous()
-    form = draw(st.sampled_from(("tensor", "number", "tensor")))
+    form = draw(st.sampled_from(("tensor", "number", "equal", "equal")))
     if form == "number" and not batch:
         values: Any = draw(scalar_of(dtype))
+    elif form == "equal":
+        grid = _rising(draw, dtype, (*batch, 4), strictly=False)
+        values = torch.tensor(grid, dtype=dtype, device=current_device()).reshape(*batch, 4)
     else:
         values = draw(operand(dtype, kind, (*batch, draw(st.sampled_from((4, 1, 0))))))
-    forms = ({}, {"right": True}, {"right": False}, {"side": "left"}, {"side": "right"})
+    forms: tuple[dict[str, Any], ...] = (
+        {},
+        {"right": True},
+        {"right": False},
+        {"side": "left"},
+        {"side": "right"},
+    )
     keywords |= draw(st.sampled_from(forms))
     if draw(BOOLEANS):
         keywords["out_int32"] = draw(BOOLEANS)

@@ -8,9 +8,10 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.arguments import SMOOTH, operand
-from conformance.operators.operator import Call, Calls, Dtypes, Operator, Reference
+from conformance.operators.operator import Call, Dtypes, Operator, Reference
 from conformance.operators.reduction_arguments import (
     BOOLEANS,
+    KEEPDIM,
     UNSIGNED_ZERO,
     dimensions,
     limited,
@@ -21,7 +22,7 @@ from conformance.operators.reduction_arguments import (
 )
 from conformance.operators.results import real_part
 from conformance.reference import statistics as reference
-from strategies import current_device, dims
+from strategies import current_device
 from strategies.shapes import Shape
 
 _CURVED: tuple[Shape, ...] = ((2,), (3,), (5,), (2, 3), (3, 2), (4,))
@@ -37,9 +38,9 @@ def _spread(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     given = draw(dimensions("several", shape, False))
     keywords: dict[str, Any] = {}
     if draw(BOOLEANS):
-        keywords["correction"] = draw(st.integers(0, 1 if smooth else 3))
-    if given and draw(BOOLEANS):
-        keywords["keepdim"] = draw(BOOLEANS)
+        keywords["correction"] = draw(st.integers(0, 1 if smooth or dtype.is_complex else 3))
+    if given:
+        keywords |= draw(KEEPDIM)
     return Call((x, *given), keywords)
 
 
@@ -68,6 +69,9 @@ def _variables(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     return Call((draw(operand(dtype, "distinct", shape)),), {})
 
 
+_INTERPOLATIONS = ("", "linear", "lower", "higher", "nearest", "midpoint")
+
+
 @st.composite
 def _shares(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     """Shares as a number, a tensor of it, or several of them; exact in every dtype."""
@@ -78,15 +82,14 @@ def _shares(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     form = draw(BOOLEANS) or isinstance(q, list)
     drawn: Any = torch.tensor(q, dtype=dtype, device=current_device()) if form else q
     keywords: dict[str, Any] = {}
-    if draw(BOOLEANS):
-        keywords["interpolation"] = draw(
-            st.sampled_from(("linear", "lower", "higher", "nearest", "midpoint"))
-        )
-    if draw(BOOLEANS):
-        keywords["keepdim"] = draw(BOOLEANS)
+    interpolation = draw(st.sampled_from(_INTERPOLATIONS))
+    if interpolation:
+        keywords["interpolation"] = interpolation
+    keywords |= draw(KEEPDIM)
     if given:
         keywords["dim"] = given[0]
-    return Call((draw(operand(dtype, kind, shape)), drawn), keywords)
+    own = draw(st.sampled_from(("distinct", kind)))
+    return Call((draw(operand(dtype, own, shape)), drawn), keywords)
 
 
 @st.composite
@@ -125,14 +128,16 @@ def _histograms(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     keywords: dict[str, Any] = {}
     arguments: list[Any] = [draw(operand(dtype, kind, shape)), bins]
     if draw(BOOLEANS):
-        edges = torch.tensor(draw(st.sampled_from(((-1.0, 0.5, 2.0), (0.0, 1.0), (-2.0, 0.0, 0.25)))))
+        edges = torch.tensor(
+            draw(st.sampled_from(((-1.0, 0.5, 2.0), (0.0, 1.0), (-2.0, 0.0, 0.25))))
+        )
         arguments[1] = edges.to(device=current_device(), dtype=dtype)
     else:
         keywords["range"] = (float(low), float(high))
     if draw(BOOLEANS):
         keywords["weight"] = draw(operand(dtype, "positive", shape))
     if draw(BOOLEANS):
-        keywords["density"] = draw(BOOLEANS)
+        keywords["density"] = True
     return Call(tuple(arguments), keywords)
 
 
@@ -190,6 +195,7 @@ def _quantile(name: str, of: Reference, smooth: str) -> Operator:
 
 _NO_GRADIENT = "its gradient is not implemented, which the backward pass says"
 _BY_DATA = {"vmap": "the shape of the result depends on the data", "constant": _NO_GRADIENT}
+_CLIPPED = "clipped at 1, and constant on the diagonal, where terms cancel"
 _RISING = "bins' edges have to rise, which they do not in a batch that is reversed"
 
 OPERATORS = (
@@ -252,10 +258,7 @@ OPERATORS = (
         ulps=8,
         magnitude=reference.correlation_magnitude,
         spellings=("Tensor.corrcoef",),
-        excused={
-            law: "clipped at 1, and constant on the diagonal, where terms cancel"
-            for law in ("vjp", "jvp", "second", "adjoint")
-        },
+        excused=dict.fromkeys(("vjp", "jvp", "second", "adjoint"), _CLIPPED),
         rejections={
             "rank": rejecting("torch.corrcoef(x)", "torch.corrcoef(x[None])", "two or fewer dim"),
         },

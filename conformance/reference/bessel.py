@@ -34,8 +34,8 @@ def _scaled_growing(order: int, x: float) -> float:
     if x > _FAR:
         terms = _asymptotic_terms(order, x)
         alternating = sum((-1) ** k * term for k, term in enumerate(terms))
-        return alternating / math.sqrt(2 * math.pi * x)
-    term = total = (x / 2) ** order
+        return float(alternating / math.sqrt(2 * math.pi * x))
+    term = total = float((x / 2) ** order)
     for k in range(1, 80):
         term *= x * x / 4 / (k * (k + order))
         total += term
@@ -108,7 +108,7 @@ def _second_kind(order: int, x: float) -> float:
         weights = [(-1) ** k * (2 * k + 1) / (k * (k + 1)) for k in range(1, 40)]
         scale, start = -2 / math.pi, -2 / (math.pi * x) * _oscillating(0, x)
     rest = [w * _oscillating(2 * k + order, x) for k, w in enumerate(weights, start=1)]
-    return start + first + scale * sum(rest)
+    return float(start + first + scale * sum(rest))
 
 
 def _far_pair(order: int, x: float) -> tuple[float, float]:

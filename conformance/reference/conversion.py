@@ -64,8 +64,8 @@ def nearest(value: float, dtype: str) -> float:
 def wrapped(value: int, dtype: str) -> int:
     """Return the integer of an integral dtype that differs by a multiple of ``2 ** bits``."""
     bits, signed = INTEGERS[dtype]
-    remainder = value % 2**bits
-    return remainder - 2**bits if signed and remainder >= 2 ** (bits - 1) else remainder
+    remainder = value % (1 << bits)
+    return remainder - (1 << bits) if signed and remainder >> (bits - 1) else remainder
 
 
 def convert(values: Array, dtype: str) -> Array:

@@ -67,11 +67,12 @@ def polar(magnitude: Array, angle: Array) -> Array:
     return magnitude * np.cos(wide) + 1j * (magnitude * np.sin(wide))
 
 
-def triangle_indices(rows: int, columns: int, offset: int, *, lower: bool) -> Array:
+def triangle_indices(sides: tuple[int, int], offset: int, *, lower: bool) -> Array:
     """Return the indices of a triangle of a matrix as a ``(2, N)`` int64 array, row by row.
 
     Lower: the elements on and below the diagonal ``column - row == offset``; else on and above.
     """
+    rows, columns = sides
     found = [
         (row, column)
         for row in range(rows)
@@ -84,7 +85,9 @@ def triangle_indices(rows: int, columns: int, offset: int, *, lower: bool) -> Ar
 def kind_of_numbers(data: Any) -> int:
     """Return the highest kind among nested Python numbers; no numbers at all are floating."""
     if isinstance(data, (list, tuple)):
-        return max((kind_of_numbers(item) for item in data if item not in ([], ())), default=FLOATING)
+        return max(
+            (kind_of_numbers(item) for item in data if item not in ([], ())), default=FLOATING
+        )
     if isinstance(data, bool):
         return BOOLEAN
     if isinstance(data, int):

@@ -29,10 +29,13 @@ def logit(x: Array, eps: float | None = None) -> Array:
 
 
 def logit_piece(x: Array, eps: float | None = None) -> Array:
-    """Return :func:`logit` near a point inside of (0, 1); a constant where it is clamped."""
+    """Return :func:`logit` near a point inside of (0, 1), a constant where it is clamped; plus 4.
+
+    Derivatives do not see the 4, which makes the size tell what cancels at 1/2.
+    """
     clamped = np.zeros(x.shape, bool) if eps is None else (x.real < eps) | (x.real > 1 - eps)
     inside = np.where(clamped, 0.5, x)
-    return np.asarray(np.where(clamped, 0, np.log(inside / (1 - inside))))
+    return np.asarray(4 + np.where(clamped, 0, np.log(inside / (1 - inside))))
 
 
 def logit_magnitude(x: Array, eps: float | None = None) -> Array:

@@ -31,7 +31,8 @@ def in_lengths(a: Array, lengths: Sequence[int], dim: int = 0) -> Arrays:
 def _between(a: Array, start: int | None, end: int | None, dim: int) -> Array:
     index: list[Any] = [slice(None)] * a.ndim
     index[dim] = slice(start, end)
-    return a[tuple(index)]
+    part: Array = a[tuple(index)]
+    return part
 
 
 def in_sizes(a: Array, size: int | Sequence[int], dim: int = 0) -> Arrays:

@@ -64,7 +64,9 @@ def _rows(a: Array, dim: Dims) -> Array:
     return a.transpose(*rest, *over).reshape(*(a.shape[axis] for axis in rest), length)
 
 
-def _picked(place: Callable[[Array], int], a: Array, dim: Dims, keepdim: bool) -> tuple[Array, Array]:
+def _picked(
+    place: Callable[[Array], int], a: Array, dim: Dims, keepdim: bool
+) -> tuple[Array, Array]:
     """In each row, the value at the place chosen, and the place."""
     rows = _rows(a, dim)
     values, found = np.zeros(rows.shape[:-1], a.dtype), np.zeros(rows.shape[:-1], np.int64)
@@ -134,9 +136,7 @@ def lower_nanmedian_and_place(
     return _picked(place_of_nanmedian, a, dim, keepdim)
 
 
-def kth_and_place(
-    a: Array, k: int, dim: int = -1, keepdim: bool = False
-) -> tuple[Array, Array]:
+def kth_and_place(a: Array, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Array, Array]:
     """Return the ``k``-th smallest value along ``dim``, counted from 1, and where it is."""
 
     def place(row: Array) -> int:
@@ -145,9 +145,7 @@ def kth_and_place(
     return _picked(place, a, dim, keepdim)
 
 
-def _ordered(
-    order: Callable[[Array], Array], a: Array, dim: int
-) -> tuple[Array, Array]:
+def _ordered(order: Callable[[Array], Array], a: Array, dim: int) -> tuple[Array, Array]:
     """Each row along ``dim`` in an order of its own, or a part of it."""
     if not a.ndim:
         values, places = _ordered(order, a.reshape(1), 0)
@@ -202,7 +200,6 @@ def first_values_in_order(
 ) -> Array:
     """Return the ``k`` largest or smallest values along ``dim``, in order."""
     return first_in_order(a, k, dim, largest)[0]
-
 
 
 def lower_median_along(a: Array, dim: int = -1, keepdim: bool = False) -> Array:

@@ -74,7 +74,12 @@ def result_type(
 
 
 def _raised(found: str, weaker: str) -> str:
-    """What a group that decided becomes beside one that counts only for its category."""
+    """What a group that decided becomes beside one that counts only for its category.
+
+    A floating group keeps its size beside complex numbers, as the rule for Python numbers has it;
+    for tensors without dimensions the documentation says otherwise (pytorch/pytorch#60941): the
+    law promotion.rank-zero-complex holds torch to that.
+    """
     if not found or category(weaker) <= category(found):
         return found or weaker
     if category(weaker) == 3 and category(found) == 2:

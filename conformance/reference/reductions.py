@@ -101,7 +101,7 @@ def log_sum_exp(a: Array, dim: Dims, keepdim: bool = False) -> Array:
     top = np.max(a.real, axis=over, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0.0)
     total = np.log(np.sum(np.exp(a - top), axis=over, keepdims=True)) + top
-    return total if keepdim else np.squeeze(total, axis=over)
+    return np.asarray(total if keepdim else np.squeeze(total, axis=over))
 
 
 def log_sum_exp_magnitude(a: Array, dim: Dims, keepdim: bool = False) -> Array:

@@ -84,9 +84,7 @@ def insertion_places(
     return found
 
 
-def buckets(
-    values: Any, boundaries: Array, right: bool = False, out_int32: bool = False
-) -> Array:
+def buckets(values: Any, boundaries: Array, right: bool = False, out_int32: bool = False) -> Array:
     """Return how many boundaries are below each value, or not above it if ``right``."""
     return insertion_places(boundaries, values, right)
 

@@ -19,7 +19,8 @@ def narrowed(a: Array, dim: int, start: Any, length: int) -> Array:
 
 def slice_at(a: Array, dim: int, index: int) -> Array:
     """Return one slice, without its dimension."""
-    return np.take(a, index, axis=dim)
+    found: Array = np.take(a, index, axis=dim)
+    return found
 
 
 def windows(a: Array, dim: int, size: int, step: int) -> Array:
@@ -35,7 +36,8 @@ def by_strides(a: Array, size: Shape, stride: Shape, storage_offset: int = 0) ->
     number = np.full((), storage_offset)
     for side, step in zip(size, stride, strict=True):
         number = number[..., None] + np.arange(side) * step
-    return np.ravel(a)[number]
+    found: Array = np.ravel(a)[number]
+    return found
 
 
 def on_diagonal(a: Array, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Array:

@@ -169,7 +169,7 @@ def correlation(a: Array) -> Array:
     if not table.ndim:
         return np.asarray(table / table)
     spread = np.sqrt(np.real(np.diagonal(table)))
-    return table / spread[:, None] / spread
+    return np.asarray(table / spread[:, None] / spread)
 
 
 def analytic_correlation(a: Array) -> Array:
@@ -178,7 +178,7 @@ def analytic_correlation(a: Array) -> Array:
     if not table.ndim:
         return np.asarray(table / table)
     spread = np.sqrt(np.diagonal(table))
-    return table / spread[:, None] / spread
+    return np.asarray(table / spread[:, None] / spread)
 
 
 def correlation_magnitude(a: Array) -> Array:
@@ -188,7 +188,7 @@ def correlation_magnitude(a: Array) -> Array:
         return np.asarray(sizes / np.abs(table))
     spread = np.sqrt(np.real(np.diagonal(table)))
     relative = np.diagonal(sizes) / np.real(np.diagonal(table))
-    return sizes / spread[:, None] / spread + relative[:, None] + relative
+    return np.asarray(sizes / spread[:, None] / spread + relative[:, None] + relative)
 
 
 def _between(row: Array, place: float, interpolation: str) -> object:

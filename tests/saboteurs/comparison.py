@@ -113,13 +113,14 @@ SABOTEURS = (
     ),
     Saboteur(
         "gt-in-place-one", "gt_ writes 255 for true into uint8",
-        ("operators.in-place:gt",), "",
+        ("operators.in-place:gt",), "self",
         replacing(torch.Tensor, "gt_", where(
-            of_dtype(torch.uint8), lambda original, x, y: original(x, y).mul_(255))),
+            of_dtype(torch.uint8),
+            lambda original, x, y: (original(x, y), x.data.mul_(255), x)[2])),
     ),
     Saboteur(
         "isclose-ignores-equal-nan", "isclose never takes nan for equal to nan",
-        ("operators.value:isclose",), "result",
+        ("operators.value:isclose-equal-nan",), "result",
         replacing(torch, "isclose", lambda original: lambda x, y, equal_nan=False, **k:
                   original(x, y, **k)),
     ),
@@ -210,6 +211,11 @@ SABOTEURS = (
         "result-type-default", "a Python float is float32 whatever the default dtype",
         ("promotion.result-type",), "result_type",
         replacing(torch, "result_type", _numbers_are_float32),
+    ),
+    Saboteur(
+        "result-type-complex-ignored", "a complex tensor of rank 0 does not raise the kind",
+        ("promotion.rank-zero-complex",), "result_type: got torch.float32",
+        replacing(torch, "result_type", lambda original: lambda x, y: original(x, x)),
     ),
     Saboteur(
         "can-cast-complex", "complex numbers can be cast to float64",

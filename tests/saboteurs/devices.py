@@ -50,7 +50,7 @@ def _drops_bits(original: Any) -> Any:
 def _flushes_on_the_way(original: Any) -> Any:
     def to(self: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
         result: Tensor = original(self, *arguments, **keywords)
-        if arguments == ("cpu",) and result.dtype == torch.bfloat16:
+        if arguments == ("cpu",) and result.is_floating_point():
             return torch.where(result.abs() < torch.finfo(result.dtype).tiny, result * 0, result)
         return result
 
@@ -134,7 +134,7 @@ SABOTEURS = (
         ("devices.cpu",), "returns self", replacing(Tensor, "cpu", _drops_bits),
     ),
     Saboteur(
-        "moving-flushes", "subnormal bfloat16 numbers become 0 on the way to the CPU",
+        "moving-flushes", "subnormal numbers become 0 on the way to the CPU",
         ("devices.round-trip",), "result", replacing(Tensor, "to", _flushes_on_the_way),
     ),
     Saboteur(

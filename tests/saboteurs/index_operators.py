@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 import torch
@@ -58,8 +59,8 @@ def _more_tangent(original: Any, x: Tensor, *rest: Any) -> Tensor:
         found: Tensor = original(x, *rest)
         return found
     make_dual: Any = forward_ad.make_dual
-    found = original(make_dual(primal, tangent * 1.001), *rest)
-    return found
+    moved: Tensor = original(make_dual(primal, tangent * 1.001), *rest)
+    return moved
 
 
 def _is_batched(x: Any, *_: Any, **__: Any) -> bool:
@@ -86,9 +87,9 @@ class _ProductOnce(torch.autograd.Function):
     def backward(context: Any, cotangent: Tensor) -> Any:
         leaves = [tensor.detach().requires_grad_() for tensor in context.saved_tensors]
         with torch.enable_grad():
-            result = _product(context.original, *leaves, context.call)
-        found = torch.autograd.grad(result, leaves, cotangent.detach())
-        return None, *(gradient + cotangent.sum() * 0 for gradient in found), None
+            result = _product(context.original, leaves[0], leaves[1], context.call)
+            found = torch.autograd.grad(result, leaves, cotangent, create_graph=True)
+        return None, *found, None
 
 
 def _product(original: Any, x: Tensor, source: Tensor, call: Any) -> Tensor:
@@ -125,8 +126,8 @@ def _finite(original: Any, *arguments: Any, **keywords: Any) -> Tensor:
 
 
 def _wider(original: Any, *arguments: Any, **keywords: Any) -> Tensor:
-    result: Tensor = original(*arguments, **keywords).float()
-    return result
+    wide: Tensor = original(*arguments, **keywords).float()
+    return wide
 
 
 def _excludes(*_: Any, **keywords: Any) -> bool:
@@ -139,11 +140,6 @@ def _extends(original: Any, x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     return found
 
 
-def _first_alone(original: Any, x: Tensor, index: Any, values: Tensor, **keywords: Any) -> Tensor:
-    found: Tensor = original(x, index, values)
-    return found
-
-
 def _truthy_mask(original: Any, x: Tensor, mask: Tensor, value: Any) -> Tensor:
     found: Tensor = original(x, mask != 0, value)
     return found
@@ -151,10 +147,10 @@ def _truthy_mask(original: Any, x: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 SABOTEURS = (
     Saboteur(
-        "gather-negative-dim-of-matrix", "gather along dim -1 of a matrix swaps its rows",
+        "gather-negative-dim-of-matrix", "gather along dim -1 of two or more swaps the first",
         ("operators.value:gather",), "result",
         replacing(torch, "gather", where(
-            lambda x, dim, index, **_: dim == -1 and index.dim() == 2,
+            lambda x, dim, index, **_: dim == -1 and index.dim() > 1,
             lambda original, x, dim, index, **k: original(x, dim, index, **k).flip(0))),
     ),
     Saboteur(
@@ -186,8 +182,8 @@ SABOTEURS = (
         "index-add-duplicates-of-vectors", "index_add to a vector keeps one of several duplicates",
         ("operators.value:index_add",), "result",
         replacing(torch, "index_add", where(
-            lambda x, dim, index, source, **k: x.dim() == 1 and len(index) > len(x) > 1
-            and x.dtype == torch.float32, _keeps_last_row)),
+            lambda x, dim, index, source, **k: x.dim() == 1
+            and len(index.unique()) < len(index), _keeps_last_row)),
     ),
     Saboteur(
         "index-copy-stepped-source", "index_copy reads a source with gaps backwards",
@@ -233,7 +229,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "put-in-place-on-a-copy", "put_ writes to a copy where self is not contiguous",
-        ("operators.in-place:put",), "self",
+        ("operators.in-place:put",), "version, memory",
         replacing(Tensor, "put_", where(
             lambda x, *_, **__: not x.is_contiguous(),
             lambda original, x, *a, **k: original(x.contiguous(), *a, **k) is None or x)),
@@ -263,7 +259,7 @@ SABOTEURS = (
         replacing(torch, "take_along_dim", where(
             lambda x, indices, *dim: bool(dim) and any(
                 a == 1 < b for d, (a, b) in enumerate(zip(x.shape, indices.shape, strict=True))
-                if d != dim[0] % x.dim()) and x.dtype == torch.float32,
+                if d != dim[0] % x.dim()) and x.dtype != torch.bool,
             lambda original, *a: -original(*a))),
     ),
     Saboteur(
@@ -274,10 +270,10 @@ SABOTEURS = (
             lambda original, *a: original(*a).reshape(()))),
     ),
     Saboteur(
-        "scatter-value-minus-zero", "scatter writes 0.0 for -0.0",
+        "scatter-value-finite", "scatter writes 0 for nan and infinities",
         ("operators.value:scatter-value",), "result",
         replacing(torch, "scatter", where(
-            lambda x, dim, index, value: isinstance(value, float) and value == 0,
+            lambda x, dim, index, value: isinstance(value, float) and not isfinite(value),
             lambda original, x, dim, index, value: original(x, dim, index, 0.0))),
     ),
     Saboteur(
@@ -300,7 +296,7 @@ SABOTEURS = (
             lambda x, *_, **__: x.dtype == torch.float16, _wider)),
     ),
     Saboteur(
-        "scatter-reduce-product-per-mille", "the gradient of a scattered product is 0.1 % too large",
+        "scatter-reduce-product-per-mille", "a scattered product's gradient is 0.1 % too large",
         ("operators.vjp:scatter_reduce-prod",), "gradient to leaf",
         replacing(torch, "scatter_reduce", where(
             always, lambda original, *a, **k: _per_mille(original(*a, **k)))),
@@ -335,10 +331,10 @@ SABOTEURS = (
             lambda x, mask, value: isinstance(value, Tensor) and value.requires_grad, _fills_mean)),
     ),
     Saboteur(
-        "masked-fill-meta-strides", "masked_fill on meta forgets strides",
+        "masked-fill-meta-dtype", "masked_fill on meta gives float32 for float16",
         ("operators.meta:masked_fill",), "strides on meta",
         replacing(torch, "masked_fill", where(
-            lambda x, *_: x.is_meta, lambda original, *a: original(*a).contiguous())),
+            lambda x, *_: x.is_meta and x.dtype == torch.float16, _wider)),
     ),
     Saboteur(
         "masked-fill-takes-numbers", "masked_fill_ takes a mask of numbers",
@@ -366,12 +362,12 @@ SABOTEURS = (
         replacing(torch, "where", where(lambda *_, **k: "out" in k, _new_strides)),
     ),
     Saboteur(
-        "where-number-keeps-integers", "where casts a floating number to the integers beside it",
+        "where-number-keeps-integers", "where casts a number to the dtype of the tensor beside it",
         ("operators.dtype:where",), "dtype",
         replacing(torch, "where", where(
-            lambda c, x, y: isinstance(x, Tensor) and isinstance(y, float)
-            and not x.is_floating_point() and not x.is_complex(),
-            lambda original, c, x, y: original(c, x, int(y)))),
+            lambda c, x, y: {type(x), type(y)} == {Tensor, float},
+            lambda original, c, x, y: original(c, x, y).to(
+                (x if isinstance(x, Tensor) else y).dtype))),
     ),
     Saboteur(
         "where-method-swaps-scalars", "Tensor.where swaps its tensors where all have rank 0",
@@ -381,11 +377,11 @@ SABOTEURS = (
             lambda original, x, c, y: original(y, c, x))),
     ),
     Saboteur(
-        "nonzero-nan", "nonzero takes nan for zero",
+        "nonzero-nan", "nonzero takes nan and infinities for zero",
         ("operators.value:nonzero",), "result",
         replacing(torch, "nonzero", where(
             lambda x, **_: x.is_floating_point(),
-            lambda original, x, **k: original(x.nan_to_num(0, 1, 1), **k))),
+            lambda original, x, **k: original(x.nan_to_num(0, 0, 0), **k))),
     ),
     Saboteur(
         "nonzero-tuple-of-scalar", "nonzero as a tuple is empty for rank 0",

@@ -70,8 +70,8 @@ def _host_is_gpu(_: Any) -> Any:
     return (2, 0)
 
 
-def _column_major(self: Tensor) -> bool:
-    return self.dim() == 2 and self.stride(0) == 1 < self.stride(1)
+def _matrix_with_gaps(self: Tensor) -> bool:
+    return self.dim() > 1 and not self.is_contiguous()
 
 
 def _first_element(self: Tensor) -> Any:
@@ -170,9 +170,9 @@ SABOTEURS = (
         when(torch, "from_dlpack", lambda tensor: tensor.is_neg(), lambda made: made.half()),
     ),
     Saboteur(
-        "tolist-columns", "tolist of a column-major matrix gives its last row first",
+        "tolist-reverses", "tolist of a matrix that is not contiguous gives its last row first",
         ("interop.tolist",), "list",
-        when(Tensor, "tolist", _column_major, lambda rows: rows[::-1]),
+        when(Tensor, "tolist", _matrix_with_gaps, lambda rows: rows[::-1]),
     ),
     Saboteur(
         "item-of-uint8", "item of uint8 is a float",

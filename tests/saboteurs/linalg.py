@@ -95,7 +95,7 @@ def _detached_once(original: Any) -> Any:
         @staticmethod
         def forward(context: Any, a: torch.Tensor) -> torch.Tensor:
             context.save_for_backward(a)
-            return original(a)  # type: ignore[no-any-return]
+            return original(a)
 
         @staticmethod
         def backward(context: Any, cotangent: torch.Tensor) -> torch.Tensor:
@@ -107,7 +107,7 @@ def _detached_once(original: Any) -> Any:
 
     def call(a: torch.Tensor, *rest: Any, **keywords: Any) -> torch.Tensor:
         if rest or keywords or not a.requires_grad:
-            return original(a, *rest, **keywords)  # type: ignore[no-any-return]
+            return original(a, *rest, **keywords)
         result: torch.Tensor = Frozen.apply(a)
         return result
 
@@ -178,7 +178,7 @@ OPERATORS = (
                   original(b, a, **k) if a.dim() < b.dim() else original(a, b, **k)))),
     _saboteur("cross-negative-dim", "cross is doubled along dim -2",
               "operators.value:cross", "result",
-              when(linalg, "cross", 
+              when(linalg, "cross",
                   lambda a, b, dim=-1, **_: dim == -2, _doubled)),
     _saboteur("einsum-trace", "einsum of a repeated letter doubles the diagonal",
               "operators.value:einsum", "result",

@@ -43,8 +43,9 @@ def _is_basic(x: Tensor, index: Any, *_: Any) -> bool:
     return not _is_advanced(x, index)
 
 
-def _read_reversed(original: Any, x: Tensor, index: list[int]) -> Tensor:
-    found: Tensor = original(x, index[::-1])
+def _read_reversed(original: Any, x: Tensor, index: Any) -> Tensor:
+    items = tuple(i[::-1] if isinstance(i, list) else i for i in _items(index))
+    found: Tensor = original(x, items)
     return found
 
 
@@ -60,9 +61,10 @@ def _steps_of_two(original: Any, x: Tensor, index: Any, *value: Any) -> Any:
     return original(x, tuple(items), *value)
 
 
-def _is_full_mask(x: Tensor, index: Any) -> bool:
-    whole = isinstance(index, Tensor) and index.dtype == torch.bool and index.dim() == x.dim()
-    return whole and x.is_contiguous() and bool(index.all())
+def _shared_if_whole(original: Any, x: Tensor, index: Any) -> Tensor:
+    result: Tensor = original(x, index)
+    whole = _is_advanced(x, index) and result.shape == x.shape and bool((result == x).all())
+    return x.view_as(x) if whole else result
 
 
 def _scaled(factor: float) -> Callable[..., Tensor]:
@@ -116,38 +118,37 @@ def _flipped(original: Any, x: Tensor, index: Any) -> Tensor:
 
 SABOTEURS = (
     Saboteur(
-        "subscripts-list-reversed", "x[[i, j]] reads j first",
+        "subscripts-list-reversed", "x[[i, j], ...] reads j first",
         ("subscripts.read:advanced",), "result",
         replacing(Tensor, "__getitem__",
-                  where(lambda x, index: isinstance(index, list), _read_reversed)),
+                  where(_is_advanced, _read_reversed)),
     ),
     Saboteur(
         "subscripts-steps-of-three", "x[::3] reads every second element",
-        ("subscripts.read:basic",), "result",
+        ("subscripts.read:slices",), "result",
         replacing(Tensor, "__getitem__", where(_steps_of_three, _steps_of_two)),
     ),
     Saboteur(
         "subscripts-none-copies", "x[None] is a copy",
         ("subscripts.view",), "shares storage",
         replacing(Tensor, "__getitem__", where(
-            lambda x, index: index is None, lambda original, x, index: x.clone()[None, :])),
+            lambda x, index: index is None, lambda original, x, index: x.clone().unsqueeze(0))),
     ),
     Saboteur(
-        "subscripts-full-mask-views", "x[mask] is a view where the mask is all true",
+        "subscripts-whole-is-a-view", "x[positions] is a view of x where it has all its values",
         ("subscripts.copy",), "shares storage",
-        replacing(Tensor, "__getitem__",
-                  where(_is_full_mask, lambda original, x, index: x.view(-1))),
+        replacing(Tensor, "__getitem__", where(always, _shared_if_whole)),
     ),
     Saboteur(
         "subscripts-write-to-a-copy", "x[positions] = value is lost where x is not contiguous",
-        ("subscripts.write:advanced",), "x",
+        ("subscripts.write:advanced",), "version, memory",
         replacing(Tensor, "__setitem__", where(
             lambda x, index, value: _is_advanced(x, index) and not x.is_contiguous(),
             lambda original, x, index, value: original(x.clone(), index, value))),
     ),
     Saboteur(
         "subscripts-write-to-scalar-lost", "x[...] = value is lost where x has rank 0",
-        ("subscripts.write:basic",), "x",
+        ("subscripts.write:basic",), "version, memory",
         replacing(Tensor, "__setitem__", where(
             lambda x, index, value: not x.dim() and _items(index) == (...,),
             lambda original, x, index, value: None)),
@@ -172,11 +173,10 @@ SABOTEURS = (
         replacing(Tensor, "__getitem__", where(_is_advanced, _scaled(1.001))),
     ),
     Saboteur(
-        "subscripts-gradient-of-number", "the gradient of x[i] is doubled where it has rank 0",
+        "subscripts-gradient-of-new-axis", "the gradient of x[None] is doubled",
         ("subscripts.gradient-read:basic",), "grad of leaf 0",
         replacing(Tensor, "__getitem__", where(
-            lambda x, index: _is_basic(x, index) and type(index) is int and x.dim() == 1,
-            _scaled(2.0))),
+            lambda x, index: _is_basic(x, index) and None in _items(index), _scaled(2.0))),
     ),
     Saboteur(
         "subscripts-gradient-of-one-value", "x[index] = value doubles one value's gradient",
