@@ -1,4 +1,4 @@
-"""References of shapes, joins, slices and padding, against loops and other libraries."""
+"""References of shapes, joins, slices and padding, against loops over indices and SciPy."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ def test_slices_replaced_are_found_again() -> None:
     a = numbered(3, 4)
     assert np.array_equal(slicing.with_slice_at(a, np.zeros(3), -1, 2)[:, 2], np.zeros(3))
     replaced = slicing.with_slices(a, np.zeros((3, 2)), 1, -3, None, 2)
-    assert np.count_nonzero(replaced) == 6 and not replaced[:, [1, 3]].any()
+    assert np.count_nonzero(replaced) == 6
+    assert not replaced[:, [1, 3]].any()
     assert a.all()
 
 
@@ -141,13 +142,13 @@ def test_strides_walk_through_memory() -> None:
 @pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
 def test_margins_read_the_element_that_their_mode_names(mode: str) -> None:
     a = numbered(1, 4)
-    places = {
+    places: Any = {
         "constant": [None, None, 0, 1, 2, 3, None],
         "reflect": [2, 1, 0, 1, 2, 3, 2],
         "replicate": [0, 0, 0, 1, 2, 3, 3],
         "circular": [2, 3, 0, 1, 2, 3, 0],
-    }[mode]
-    expected = [0.5 if place is None else a[0, place] for place in places]
+    }
+    expected = [0.5 if place is None else a[0, place] for place in places[mode]]
     value = 0.5 if mode == "constant" else None
     assert padding.padded(a, (2, 1), mode, value)[0].tolist() == expected
 

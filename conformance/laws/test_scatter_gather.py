@@ -28,8 +28,8 @@ SCATTERED_ONCE = scatter_arguments(dtype="floating", duplicates=False, larger_so
 
 def out_of_range(operation):
     """Draw calls with one position above the legal ones, or below them."""
-    twins = (f"position {side}" for side in ("above", "below"))
-    return st.one_of(illegal_arguments(operation, mistake=m, dtype="numeric") for m in twins)
+    twins = [f"position {side}" for side in ("above", "below")]
+    return st.one_of([illegal_arguments(operation, mistake=m, dtype="numeric") for m in twins])
 
 
 def destination_kind(arguments):

@@ -98,10 +98,10 @@ def test_view(target, read):
     result = target.run(GET, x, index)
     memory.check_shares(result, x, True)
     compare.equal(result, memory.contents_of(x)[places], dtype=x.dtype, what="view")
-    steps = zip(result.stride(), places.strides, places.shape, strict=True)
+    sides = zip(result.stride(), places.strides, places.shape, strict=True)
     if places.size:
         compare.fact(result.storage_offset(), int(places.flat[0]), "storage_offset of the view")
-        got = [(step, wanted // whole.itemsize) for step, wanted, side in steps if side > 1]
+        got = [(step, wanted // whole.itemsize) for step, wanted, side in sides if side > 1]
         compare.fact([g for g, _ in got], [w for _, w in got], "stride of the view")
 
 

@@ -193,10 +193,11 @@ _CURVES = (
     ),
     _functional(
         "softplus", reference.softplus, magnitude=reference.softplus_magnitude,
-        options={"beta": _choice(2.0, 0.5), "threshold": _choice(1.0)},
+        options={"beta": _choice(2.0, 0.5), "threshold": _choice(1.0, 0.0)},
     ),
     _functional(
         "logsigmoid", reference.logsigmoid, magnitude=reference.logsigmoid_magnitude,
+        derivative_ulps=512,
     ),
     _functional("softsign", reference.softsign, kind="finite"),
     _functional(

@@ -14,6 +14,7 @@ from conformance.operators.arithmetic_arguments import (
     reflected_calls,
     remainder_calls,
     weighted_calls,
+    weighted_numbers,
 )
 from conformance.operators.operator import Operator, Reference, Rejection
 from conformance.operators.results import floating, promoted
@@ -58,6 +59,17 @@ ADD = Operator(
             _INTEGERS,
         ),
     },
+)
+
+ADD_NUMBERS = replace(
+    ADD,
+    variant="alpha-of-numbers",
+    calls=weighted_numbers("alpha"),
+    dtypes=("floating",),
+    in_place="",
+    out="",
+    mixed=None,
+    rejections={},
 )
 
 MUL = replace(
@@ -197,6 +209,7 @@ SUB = replace(
 
 OPERATORS = (
     ADD,
+    ADD_NUMBERS,
     replace(
         ADD,
         variant="booleans",

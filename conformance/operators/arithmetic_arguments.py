@@ -9,6 +9,7 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.arguments import (
+    SMOOTH,
     Kinds,
     kind_for,
     operand,
@@ -85,16 +86,36 @@ def remainder_calls(
 def weighted_calls(
     arity: int, weight: str, *, scalar: bool = False, kinds: Sequence[Kinds] = ()
 ) -> Calls:
-    """``op(x, y, ..., weight=number)``: a fraction for floating operands, else an integer."""
+    """``op(x, y, ..., weight=number)``: a fraction for floating operands, else an integer.
+
+    Where derivatives are asked, operands that all have rank 0 get no weight: an entry of its own
+    asks for those, since forward mode is wrong there.
+    """
 
     def calls(dtype: torch.dtype, kind: str) -> st.SearchStrategy[Call]:
         numbers = st.sampled_from((2, 0, 3, 1) if dtype == torch.uint8 else (2, 0, -1, 3, 1))
         if dtype not in FAMILIES["integral"]:
             numbers = st.one_of(numbers, st.sampled_from((0.5, -0.25, 1.5)))
         drawn = pointwise_calls(arity, scalar=scalar, options={weight: numbers}, kinds=kinds)
-        return drawn(dtype, kind)
+        return drawn(dtype, kind).map(_unweighted_numbers) if kind in SMOOTH else drawn(dtype, kind)
 
     return calls
+
+
+def _unweighted_numbers(call: Call) -> Call:
+    ranks = [getattr(operand, "ndim", 0) for operand in call.arguments]
+    return call if any(ranks) else Call(call.arguments, {})
+
+
+def weighted_numbers(weight: str) -> Calls:
+    """``op(x, y, weight=fraction)`` of two tensors of rank 0."""
+
+    @st.composite
+    def drawn(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
+        operands = tuple(draw(operand(dtype, kind, ())) for _ in range(2))
+        return Call(operands, {weight: draw(st.sampled_from((0.5, -0.25, 1.5)))})
+
+    return drawn
 
 
 def reflected_calls(kinds: Kinds, numbers: Kinds) -> Calls:

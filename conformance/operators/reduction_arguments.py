@@ -101,9 +101,9 @@ def along(
 
     ``dim``: "none"; "null", which is None; "one" dimension; "optional", one or no argument;
     "nullable", None too; "several": a tuple or list too. Where ``full``, what is reduced is
-    not empty. ``keyword`` says that the dimension is given by name. ``required`` options are in every call. Where
-    derivatives are asked, which is at values ``smooth`` too, no ``dtype=`` is given and, where
-    ``filled_when_smooth``, no side is 0.
+    not empty. ``keyword`` says that the dimension is given by name. ``required`` options are in
+    every call. Where derivatives are asked, which is at values ``smooth`` too, no ``dtype=`` is
+    given and, where ``filled_when_smooth``, no side is 0. Any values are rich in nan at times.
     """
 
     @st.composite
@@ -113,7 +113,10 @@ def along(
         shape = draw(limited(kind, **{**limits, **least}))
         if full and shape and not any(shape):
             shape = (1,) * len(shape)
-        x = draw(operand(dtype, kind_for(kinds or {}, dtype, kind), shape))
+        own = kind_for(kinds or {}, dtype, kind)
+        if own == "any" and dtype.is_floating_point:
+            own = draw(st.sampled_from(("any", "missing")))
+        x = draw(operand(dtype, own, shape))
         given = draw(dimensions(dim, shape, full))
         keywords = draw_options(draw, options or {}, dtype)
         if differentiated:

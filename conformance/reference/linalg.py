@@ -122,12 +122,12 @@ def cross_magnitude(a: Array, b: Array, dim: int = -1) -> Array:
     return np.moveaxis(np.stack(parts), 0, dim)
 
 
-def tensordot(a: Array, b: Array, dims: int | Sequence[Sequence[int]]) -> Array:
-    """Return the sum of products over pairs of dimensions; a number counts last and first ones."""
+def tensordot(a: Array, b: Array, dims: Any) -> Array:
+    """Return the sum of products over pairs of dimensions: two lists, or how many at the ends."""
     return np.asarray(np.tensordot(a, b, axes=dims))
 
 
-def tensordot_magnitude(a: Array, b: Array, dims: int | Sequence[Sequence[int]]) -> Array:
+def tensordot_magnitude(a: Array, b: Array, dims: Any) -> Array:
     """Return :func:`tensordot` of the sizes."""
     return tensordot(np.abs(a), np.abs(b), dims)
 

@@ -90,8 +90,8 @@ def pseudo_inverse(a: Array) -> Array:
     """
     turned = np.swapaxes(a, -1, -2)
     if a.shape[-2] >= a.shape[-1]:
-        return np.matmul(np.linalg.inv(np.matmul(turned, a)), turned)
-    return np.matmul(turned, np.linalg.inv(np.matmul(a, turned)))
+        return np.asarray(np.matmul(np.linalg.inv(np.matmul(turned, a)), turned))
+    return np.asarray(np.matmul(turned, np.linalg.inv(np.matmul(a, turned))))
 
 
 def frobenius_norm(a: Array) -> Array:
