@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +57,15 @@ class Examination:
         return self.law.id if self.case is None else f"{self.law.id}:{self.case}"
 
     def verdict(self) -> Verdict:
-        """Run the law and return its verdict. Never raises for what the law or torch does."""
+        """Run the law and return its verdict. Never raises for what the law or torch does.
+
+        What torch warns of on the way is nobody's news; a law about a warning listens itself.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._examined()
+
+    def _examined(self) -> Verdict:
         start = time.perf_counter()
         self.target.evidence = Evidence()
         token = current_target.set(self.target)

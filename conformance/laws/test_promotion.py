@@ -7,9 +7,10 @@ from conformance.law import given, law
 from conformance.operators.arithmetic_arguments import operand_pairs
 from conformance.operators.results import dtype_named, promoted_dtype
 from conformance.reference import promotion
+from conformance.reference.promotion import CATEGORIES
 from strategies import dtypes, shapes, tensors
 
-NAMES = {name: name for names in promotion.CATEGORIES for name in names}
+NAMES = {name: name for names in CATEGORIES for name in names}
 
 
 @law("promotion.promote-types", docs="torch.promote_types", over=NAMES)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from conformance.operators.arguments import operand, unary_calls
+from conformance.operators.arguments import SMOOTH, operand, unary_calls
 from conformance.operators.operator import (
     Call,
     Calls,
@@ -149,10 +149,21 @@ _PIECES = (
     ),
 )  # fmt: skip
 
+_APPROXIMATIONS = {"approximate": _choice("none", "tanh")}
+
+
+def _gelu_calls(dtype: torch.dtype, kind: str) -> st.SearchStrategy[Call]:
+    """Calls of gelu; derivatives in dtypes that oneDNN takes of vectors, which cannot overlap."""
+    shape = shapes(max_rank=1) if kind in SMOOTH and dtype in _ONEDNN else _SHAPES
+    return unary_calls(shape=shape, options=_APPROXIMATIONS)(dtype, kind)
+
+
+_ONEDNN = (torch.float32, torch.bfloat16)
+
 _GELU = _functional(
     "gelu", reference.gelu, magnitude=reference.gelu_magnitude, kind="finite",
     smooth="away-from-kinks", derivative_ulps=2048,
-    options={"approximate": _choice("none", "tanh")},
+    calls=_gelu_calls,
     rejections={
         "approximation": Rejection(
             "torch.nn.functional.gelu(x, approximate='tanh')",
@@ -161,6 +172,15 @@ _GELU = _functional(
         ),
     },
 )  # fmt: skip
+
+_GELU_OF_MATRICES = replace(
+    _GELU,
+    variant="of-matrices",
+    calls=unary_calls(shape=shapes(min_rank=2, max_elements=24), options=_APPROXIMATIONS),
+    dtypes=_ONEDNN,
+    rejections={},
+    excused=dict.fromkeys(("value", "layout", "copy", "jvp", "vmap", "meta"), "covered by gelu"),
+)
 
 _CURVES = (
     _functional(
@@ -197,7 +217,7 @@ _CURVES = (
     ),
     _functional(
         "logsigmoid", reference.logsigmoid, magnitude=reference.logsigmoid_magnitude,
-        derivative_ulps=512,
+        smooth="away-from-kinks",
     ),
     _functional("softsign", reference.softsign, kind="finite"),
     _functional(
@@ -366,6 +386,7 @@ def _filled_calls(value: float) -> Calls:
 
 
 _ENDS = (
+    _GELU_OF_MATRICES,
     _alone(_SOFTMIN, "unsigned", _unsigned_calls, dtypes=(torch.uint8, torch.bool)),
     _alone(_GELU, "infinity", _filled_calls(inf), dtypes=("split",)),
     _alone(_HARDSWISH, "minus-infinity", _filled_calls(-inf), dtypes=("split",)),

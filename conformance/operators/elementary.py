@@ -85,7 +85,7 @@ _FUNCTIONS = (
         _ANYWHERE,
         "special.sinc",
         magnitude=reference.sinc_magnitude,
-        derivative_ulps=64,
+        derivative_ulps=256,
     ),
     _elementary("deg2rad", reference.radians, _ANYWHERE, dtypes=("real", "boolean"), ulps=2),
     _elementary("rad2deg", reference.degrees, _ANYWHERE, dtypes=("real", "boolean"), ulps=2),

@@ -111,18 +111,18 @@ def _replaced_place(draw: st.DrawFn, shape: Shape) -> Replaced:
 
 
 def _replaced_slices(draw: st.DrawFn, shape: Shape) -> Replaced:
-    """One slice at least, where there is one; bounds count from either end, or are left out."""
+    """One slice at least, where there is one; bounds may be left out."""
     dim = draw(dims(len(shape)))
     side = shape[dim]
     first = draw(st.integers(0, max(side - 1, 0)))
     last = draw(st.integers(min(first + 1, side), side))
-    start = draw(st.sampled_from((first, first - side if first < side else first)))
-    end = draw(st.sampled_from((last, last - side if first < last < side else last)))
-    return _slices(shape, dim, start or None, end, draw(st.integers(1, 3)))
+    start = draw(st.sampled_from((first, first or None)))
+    end = draw(st.sampled_from((last, None if last == side else last)))
+    return _slices(shape, dim, start, end, draw(st.integers(1, 3)))
 
 
 def _replaced_beyond(draw: st.DrawFn, shape: Shape) -> Replaced:
-    """Bounds may lie beyond either end, or one before the other."""
+    """Bounds may count from the end, lie beyond either end, or one before the other."""
     bound = st.sampled_from((None, *range(-4, 5)))
     return _slices(shape, draw(dims(len(shape))), draw(bound), draw(bound), 1)
 

@@ -66,10 +66,6 @@ def _complex_to_real(original: Any) -> Any:
     return can_cast
 
 
-def _same_object_is_equal(original: Callable[..., bool]) -> Callable[..., bool]:
-    return lambda x, y: x is y or original(x, y)
-
-
 def _sizes_broadcast(original: Callable[..., bool]) -> Callable[..., bool]:
     def equal(x: torch.Tensor, y: torch.Tensor) -> bool:
         alone = x.numel() == y.numel() == 1
@@ -87,6 +83,11 @@ def _relative_to_first(original: Any) -> Any:
 
 
 SABOTEURS = (
+    Saboteur(
+        "isreal-differentiable", "isreal gives numbers that depend on its input",
+        ("operators.constant:isreal",), "requires_grad",
+        replacing(torch, "isreal", lambda original: lambda x: original(x) + 0 * x.real.sum()),
+    ),
     Saboteur(
         "eq-tells-zeros-apart", "eq takes -0.0 for another number than 0.0",
         ("operators.value:eq",), "result",
@@ -239,10 +240,6 @@ SABOTEURS = (
         ("signs.in-place:__ilshift__",), "version of self",
         replacing(torch.Tensor, "__ilshift__", lambda original: lambda x, y:
                   (original(x.data, y), x)[1]),
-    ),
-    Saboteur(
-        "equal-of-itself", "a tensor with nan is equal to itself",
-        ("equality.equal:function",), "equal", replacing(torch, "equal", _same_object_is_equal),
     ),
     Saboteur(
         "equal-ignores-rank", "tensors of one element are equal whatever their rank",

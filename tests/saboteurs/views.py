@@ -204,7 +204,7 @@ SABOTEURS = (
         method("reshape", lambda original, self, *a: original(self.contiguous(), *a)),
     ),
     Saboteur(
-        "reshape-in-memory-order", "reshape of a column-major matrix reads it in memory order",
+        "reshape-view-in-memory-order", "reshape of a column-major matrix reads it in memory order",
         ("views.reshape:function",), "copy", replacing(torch, "reshape", _reshape_in_memory_order),
     ),
     Saboteur(
