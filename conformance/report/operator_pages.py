@@ -91,9 +91,13 @@ def _operator(operator: Operator, laws: Sequence[str], verdicts: Verdicts) -> li
         for law in laws
         if _verdict(law, operator, verdicts) == "holds"
     ]
-    spelled = [operator.name, *operator.spellings, *filter(None, [operator.in_place])]
+    spelled = dict.fromkeys(
+        getattr(spelling, "__name__", spelling)
+        for spelling in (operator.name, *operator.spellings, operator.in_place)
+        if spelling
+    )
     parts = [
-        f"({operator.key.lower().replace('_', '-')})=\n## {operator.key}",
+        f"({operator.key.lower().replace('_', '-')})=\n## `{operator.key}`",
         f"[torch's documentation]({documentation_link(operator.page)}). Spellings: "
         + ", ".join(f"`{spelling}`" for spelling in spelled)
         + (" and `out=`." if operator.out else "."),
