@@ -191,7 +191,9 @@ def index_put(
     """Return ``destination`` with ``destination[indices] = values``, or ``+=`` for each value."""
     result = np.array(destination, dtype=np.result_type(destination, values))
     if accumulate:
-        np.add.at(result, tuple(indices), values)
+        # Each place gets a value of its own: NumPy's add.at may read beyond an array of rank 0.
+        shape = result[tuple(indices)].shape
+        np.add.at(result, tuple(indices), np.array(np.broadcast_to(values, shape)))
     else:
         result[tuple(indices)] = values
     return result
