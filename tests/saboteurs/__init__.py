@@ -1,68 +1,17 @@
-"""Saboteurs: small faults put into torch on purpose, each of which named laws must catch."""
+"""Saboteurs: small faults put into torch on purpose, each of which named laws must catch.
 
-from tests.saboteurs import (
-    activations,
-    arithmetic,
-    autograd,
-    comparison,
-    conversion,
-    creation,
-    creation_data,
-    creation_options,
-    creation_values,
-    devices,
-    elementary,
-    index_operators,
-    indexing,
-    interop,
-    linalg,
-    manipulation,
-    modes,
-    optimizers,
-    random,
-    random_distributions,
-    random_dropout,
-    random_fill,
-    random_state,
-    reductions,
-    storage,
-    subgradients,
-    subscripts,
-    ties,
-    views,
-)
+A module of this package that has a table ``SABOTEURS`` adds it.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
 from tests.saboteurs.saboteur import Saboteur
 
-SABOTEURS: tuple[Saboteur, ...] = (
-    *arithmetic.SABOTEURS,
-    *elementary.SABOTEURS,
-    *activations.SABOTEURS,
-    *comparison.SABOTEURS,
-    *creation.SABOTEURS,
-    *creation_values.SABOTEURS,
-    *creation_data.SABOTEURS,
-    *creation_options.SABOTEURS,
-    *conversion.SABOTEURS,
-    *devices.SABOTEURS,
-    *interop.SABOTEURS,
-    *random.SABOTEURS,
-    *random_fill.SABOTEURS,
-    *random_state.SABOTEURS,
-    *random_distributions.SABOTEURS,
-    *random_dropout.SABOTEURS,
-    *indexing.SABOTEURS,
-    *index_operators.SABOTEURS,
-    *subscripts.SABOTEURS,
-    *autograd.SABOTEURS,
-    *modes.SABOTEURS,
-    *optimizers.SABOTEURS,
-    *linalg.SABOTEURS,
-    *manipulation.SABOTEURS,
-    *views.SABOTEURS,
-    *reductions.SABOTEURS,
-    *storage.SABOTEURS,
-    *subgradients.SABOTEURS,
-    *ties.SABOTEURS,
+SABOTEURS: tuple[Saboteur, ...] = tuple(
+    saboteur
+    for module in sorted(found.name for found in iter_modules(__path__))
+    for saboteur in getattr(import_module(f"{__name__}.{module}"), "SABOTEURS", ())
 )
 
 __all__ = ["SABOTEURS", "Saboteur"]
