@@ -158,7 +158,7 @@ FMOD = replace(
     name="fmod",
     reference=np.fmod,
     analytic=reference.fmod_piece,
-    kind="any",
+    kind="regimes",
     spellings=("Tensor.fmod",),
     in_place="Tensor.fmod_",
     rejections={
@@ -171,6 +171,23 @@ FMOD = replace(
         ),
     },
 )
+
+
+def _huge_quotients(base: Operator) -> Operator:
+    """Dividends so large that the quotient overflows, though the remainder is small."""
+    elsewhere = "the entry without a variant answers it"
+    return replace(
+        base,
+        variant="huge-quotients",
+        kind="any",
+        analytic=None,
+        spellings=(),
+        in_place="",
+        out="",
+        mixed=None,
+        rejections={},
+        excused=dict.fromkeys(("constant", "copy", "meta", "vmap"), elsewhere),
+    )
 
 
 def _reflected(sign: str, base: Operator, **changes: Any) -> Operator:
@@ -238,7 +255,9 @@ OPERATORS = (
         rejections={},
         excused={"constant": _NO_DERIVATIVE},
     ),
+    _huge_quotients(REMAINDER),
     FMOD,
+    _huge_quotients(FMOD),
     _reflected(
         "__rsub__",
         SUB,
