@@ -69,7 +69,7 @@ def _family_page(
     applied = [law for law in laws if any(_verdict(law, o, verdicts) for o in family)]
     rows = [
         (
-            f"[`{operator.key}`](#{operator.key.lower().replace('_', '-')})",
+            f"[`{operator.key}`](#{_label(operator)})",
             *(SIGNS.get(v, v) for v in (_verdict(law, operator, verdicts) for law in applied)),
         )
         for operator in family
@@ -81,6 +81,11 @@ def _family_page(
         table(("operator", *applied), rows),
         *(section for operator in family for section in _operator(operator, applied, verdicts)),
     )
+
+
+def _label(operator: Operator) -> str:
+    """A link's target: the whole name, since keys differ in case alone, as those of T and t."""
+    return f"operator-{operator.name}-{operator.variant}".lower()
 
 
 def _operator(operator: Operator, laws: Sequence[str], verdicts: Verdicts) -> list[str]:
@@ -97,7 +102,7 @@ def _operator(operator: Operator, laws: Sequence[str], verdicts: Verdicts) -> li
         if spelling
     )
     parts = [
-        f"({operator.key.lower().replace('_', '-')})=\n## `{operator.key}`",
+        f"({_label(operator)})=\n## `{operator.key}`",
         f"[torch's documentation]({documentation_link(operator.page)}). Spellings: "
         + ", ".join(f"`{spelling}`" for spelling in spelled)
         + (" and `out=`." if operator.out else "."),
