@@ -21,8 +21,12 @@ Verdicts = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def laws_over_operators() -> dict[str, str]:
-    """Return the laws whose cases are operators, by the part of their id after the dot."""
+    """Return the laws whose cases are operators, by the part of their id after the dot.
+
+    Values come first, then derivatives and transforms, which build on them.
+    """
     found = [law for law in shipped_laws() if law.id.startswith(PREFIX)]
+    found.sort(key=lambda law: law.chapter != "operators")
     return {
         law.id.removeprefix(PREFIX): law.statement
         for law in found
@@ -45,7 +49,7 @@ def _contents(laws: Mapping[str, str], verdicts: Verdicts, note: str) -> str:
         found = [_verdict(law, o, verdicts) for o in family for law in laws]
         counts = ", ".join(f"{found.count(kind)} {kind}" for kind in dict.fromkeys(found) if kind)
         callables = len({operator.name for operator in family})
-        rows.append((f"[{name}](catalogue-{name}.md)", str(callables), counts))
+        rows.append((f"[{_title(name)}](catalogue-{name}.md)", str(callables), counts))
     total = len({operator.name for family in FAMILIES.values() for operator in family})
     return page(
         "# Operators",
@@ -75,12 +79,16 @@ def _family_page(
         for operator in family
     ]
     return page(
-        f"# {name.capitalize()}",
+        f"# {_title(name)}",
         note,
         "✓ holds; no: the device has no such operation; empty: the law does not apply.",
         table(("operator", *applied), rows),
         *(section for operator in family for section in _operator(operator, applied, verdicts)),
     )
+
+
+def _title(family: str) -> str:
+    return family.replace("_", " ").capitalize()
 
 
 def _label(operator: Operator) -> str:
