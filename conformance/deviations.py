@@ -10,18 +10,22 @@
     link = "https://github.com/pytorch/pytorch/issues/..."   # "" while there is none
     counterexample = '''...'''     # optional: a script that fails while the deviation holds;
                                    # it may use target.device and target.run
+    inputs = "tensor.dim() == 0"   # optional, beside a counterexample: a Python expression over
+                                   # the law's inputs that is true of those it is violated for;
+                                   # the law is still held to all others
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import torch
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
@@ -32,7 +36,7 @@ else:  # pytest brings it to Python 3.10
 
 SHIPPED = Path(__file__).with_name("deviations.toml")
 _REQUIRED = ("law", "target", "torch", "reason", "link")
-_OPTIONAL = ("counterexample",)
+_OPTIONAL = ("counterexample", "inputs")
 
 
 class DeviationsError(ValueError):
@@ -50,6 +54,7 @@ class Deviation:
     link: str
     where: str
     counterexample: str = ""
+    inputs: str = ""
 
     def covers(self, law_id: str, target: str, torch_version: str) -> bool:
         """Whether this entry speaks of that law on that target under that torch."""
@@ -73,6 +78,21 @@ class Deviation:
         except Exception:
             return True
         return False
+
+    def excepts(self, drawn: Mapping[str, Any]) -> bool:
+        """Whether the violation is known for these inputs; for all, if the entry names none.
+
+        Raises :class:`DeviationsError` for an expression that these inputs do not have.
+        """
+        if not self.inputs:
+            return True
+        try:
+            return bool(eval(self.inputs, {"torch": torch, **drawn}))
+        except Exception as error:
+            raise DeviationsError(
+                f"{self.where}: inputs = {self.inputs!r} fails ({type(error).__name__}: {error}); "
+                f"write an expression over {', '.join(drawn) or 'no inputs: this law has none'}"
+            ) from error
 
 
 def read_deviations(path: Path) -> list[Deviation]:
@@ -125,6 +145,12 @@ def _entry(table: dict[str, Any], where: str) -> Deviation:
         raise DeviationsError(
             f"{where}: counterexample is not Python: {error.msg} in its line {error.lineno}"
         ) from error
+    try:
+        compile(table.get("inputs", "True"), where, "eval")
+    except SyntaxError as error:
+        raise DeviationsError(f"{where}: inputs is no expression: {error.msg}") from error
+    if "inputs" in table and "counterexample" not in table:
+        raise DeviationsError(f"{where}: inputs needs a counterexample that is among them")
     return Deviation(where=where, **table)
 
 

@@ -50,6 +50,7 @@ class Examination:
     loaded: Sequence[str] = ()
     notify: Notify = _unheard
     _failure: tuple[Mapping[str, Any], str, BaseException] | None = field(default=None, init=False)
+    _excepting: Deviation | None = field(default=None, init=False)
 
     @property
     def law_id(self) -> str:
@@ -71,11 +72,23 @@ class Examination:
         token = current_target.set(self.target)
         try:
             if self.deviation and self.deviation.counterexample_fails(self.target):
-                return self._verdict("deviates", "its recorded counterexample fails", start)
+                return self._elsewhere(self.deviation, start)
             error = self._search()
         finally:
             current_target.reset(token)
         return self._judge(error, start)
+
+    def _elsewhere(self, listed: Deviation, start: float) -> Verdict:
+        """Hold the law to the inputs that the entry does not speak of, if it names its own."""
+        told = "its recorded counterexample fails"
+        if not listed.inputs:
+            return self._verdict("deviates", told, start)
+        self._excepting, self.deviation = listed, None
+        error = self._search()
+        if error is not None:
+            return self._refuted(error, start)
+        self.deviation = listed
+        return self._verdict("deviates", f"{told}; for other inputs it holds", start)
 
     def _search(self) -> Exception | None:
         """Run the examples; return what refuted the law, if anything did."""
@@ -103,6 +116,9 @@ class Examination:
 
     def _example(self, **drawn: Any) -> None:
         evidence = self.target.evidence
+        if self._excepting and self._excepting.excepts(drawn):
+            evidence.rejected += 1
+            return
         evidence.examples += 1
         inputs = arguments_source(drawn)  # before the law runs, which may write to its inputs
         self.notify(evidence.examples, inputs)

@@ -28,6 +28,8 @@ CASES: dict[str, tuple[list[str], str]] = {
     "deviation without reason": (["--deviations", "reasonless.toml"], "reasonless.toml:2: this"),
     "deviation of no law": (["--deviations", "lawless.toml"], "lawless.toml:2: law = 'scater.*'"),
     "version range": (["--deviations", "version.toml"], "'2.9 or so' is no version range"),
+    "inputs": (["--deviations", "inputs.toml"], "inputs.toml:1: inputs is no expression"),
+    "inputs alone": (["--deviations", "alone.toml"], "alone.toml:1: inputs needs a counterexample"),
     "counterexample": (["--deviations", "script.toml"], "script.toml:1: counterexample is not"),
     "unknown profile": (["--profile", "quick"], "--profile"),
     "examples": (["--max-examples", "none"], "write 1 or more"),
@@ -43,6 +45,8 @@ FILES = {
     "lawless.toml": "\n" + _ENTRY.format(law="scater.*", torch=""),
     "version.toml": _ENTRY.format(law="scatter.*", torch="2.9 or so"),
     "script.toml": _ENTRY.format(law="scatter.*", torch="") + "counterexample = 'assert ='\n",
+    "inputs.toml": _ENTRY.format(law="scatter.*", torch="") + "inputs = 'x ='\n",
+    "alone.toml": _ENTRY.format(law="scatter.*", torch="") + "inputs = 'True'\n",
     "test_other.py": "def test_other(): pass\n",
 }
 

@@ -19,7 +19,8 @@ LISTED = read_deviations(SHIPPED)
 
 def _deviates_on_stock(law_id: str) -> bool:
     """Whether a listed violation makes the law's scripts fail without a saboteur as well."""
-    return covering(LISTED, law_id, "cpu", torch.__version__) is not None
+    listed = covering(LISTED, law_id, "cpu", torch.__version__)
+    return listed is not None and not listed.inputs
 
 
 def _claim(message: str) -> str:

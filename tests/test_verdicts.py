@@ -218,6 +218,43 @@ def test_a_deviation_alone_does_not_fail_the_run(laws: RunLaws, tmp_path: Path) 
     assert run.line("test.violated")["evidence"]["examples"] == 0
 
 
+_OF_RANK_0 = """
+[[deviation]]
+law = "test.partly"
+target = "*"
+torch = ""
+reason = "a scalar grows"
+link = ""
+inputs = "x.dim() == 0"
+counterexample = "assert 1 == 2"
+"""
+
+PARTLY = '''
+@law("test.partly", docs="torch.add")
+@given(x=tensors(dtype=torch.int64))
+def test_partly(target, x):
+    """A sum with zero is the same."""
+    compare.equal(x + {added}, compare.to_numpy(x), dtype=x.dtype)
+'''
+
+
+@pytest.mark.parametrize(
+    ("added", "verdict"),
+    [("(x.dim() == 0)", "deviates"), ("(x.dim() in (0, 2))", "violated"), ("0", "deviates")],
+)
+def test_a_deviation_of_some_inputs_leaves_the_others_judged(
+    laws: RunLaws, tmp_path: Path, added: str, verdict: str
+) -> None:
+    deviations = tmp_path / "known.toml"
+    deviations.write_text(_OF_RANK_0)
+    run = laws(PARTLY.format(added=added), "--deviations", str(deviations))
+    assert run.verdicts == {"test.partly": verdict}
+    evidence = run.line("test.partly")["evidence"]
+    assert evidence["values"] > 0
+    assert 0 not in evidence["ranks"]
+    assert evidence["rejected"] > 0
+
+
 def test_a_counterexample_that_cannot_run_proves_nothing(laws: RunLaws, tmp_path: Path) -> None:
     deviations = tmp_path / "known.toml"
     deviations.write_text(

@@ -149,10 +149,11 @@ def covariance_magnitude(
     fweights: Array | None = None,
     aweights: Array | None = None,
 ) -> Array:
-    """Return the covariances' terms' sizes before the means are taken off."""
+    """Return the covariances' terms' sizes if means added to what they are taken off."""
     rows = np.abs(a.reshape(-1, a.shape[-1] if a.ndim else 1))
     weights, importances = _weights(rows.shape[1], fweights, aweights)
-    return 4 * _covariance(rows, rows, weights, importances, correction)
+    sums = rows + (rows @ weights / weights.sum())[:, None]
+    return _covariance(sums, sums, weights, importances, correction)
 
 
 def _centred(

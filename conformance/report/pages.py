@@ -144,6 +144,8 @@ def deviations_page() -> str:
         versions = f"torch `{entry.torch}`" if entry.torch else "every version tried"
         report = f"[public issue]({entry.link})" if entry.link else "no public issue found"
         sections.append(f"Target `{entry.target}`, {versions}; {report}.")
+        if entry.inputs:
+            sections.append(f"Where `{entry.inputs}`; the law is held to all other inputs.")
         if entry.counterexample:
             sections.append(f"```python\n{entry.counterexample.strip()}\n```")
     return page(
