@@ -41,7 +41,7 @@ class Evidence:
 
     def saw_all(self, drawn: Mapping[str, Any]) -> None:
         """Note the tensors among an example's inputs."""
-        for tensor in _tensors_in(drawn):
+        for tensor in tensors_in(drawn):
             self.saw(tensor)
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,15 +61,16 @@ class Evidence:
         }
 
 
-def _tensors_in(value: Any) -> Iterator[torch.Tensor]:
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors of any nest of sequences and mappings, in order."""
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from _tensors_in(item)
+            yield from tensors_in(item)
     elif isinstance(value, (tuple, list)):
         for item in value:
-            yield from _tensors_in(item)
+            yield from tensors_in(item)
 
 
 def compared(values: int, tensor: torch.Tensor | None = None) -> None:

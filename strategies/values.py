@@ -3,21 +3,29 @@
 Every element is one byte that indexes an ordered table, so that a whole array is one
 choice for Hypothesis, and shrinking a byte towards 0 makes its element simpler.
 
-``dyadic`` values are small multiples of 1/8: sums, products and scatters of a few of them
-are exact in every floating dtype, so that equality is ``==``. ``any`` adds nan, infinities,
--0.0, subnormals and the extremes of the dtype, for operations that only move data; ``ordered``
-are those of them that are no nan. ``bits`` are all bit patterns, nan payloads included.
-``nonfinite`` adds -0.0, nan and infinities to the dyadic values, for sums, which extremes would
-overflow. ``few`` are 0.0, -0.0, nan and infinity, so that operands coincide often.
-``away-from-kinks`` values are neither
-integers nor near zero, for derivatives; ``positive`` ones are those that are above zero, ``unit``
-ones lie in (-1, 1), without its middle and at least 1/4 from its ends; ``fraction`` ones are in
-(0, 1), ``above-one`` ones above 1, as far from the ends. ``probability`` values are dyadic, in
-[0, 1], both ends included. ``regimes`` adds to ``nonfinite`` values of sizes from 2**-20 to 1000,
-among which special functions change their way of computing; ``finite`` and ``nonnegative`` are
-those of them that are so. ``far`` adds such sizes, up to 24, to ``away-from-kinks``. ``missing``
-values are those away from kinks, or nan. ``distinct`` values differ from each other by at least
-1/8 within one tensor.
+``dyadic``
+    small multiples of 1/8: sums, products and scatters of a few of them are exact in every
+    floating dtype, so that equality is ``==``.
+``any``, ``ordered``
+    these and nan, infinities, -0.0, subnormals and the extremes of the dtype, for operations that
+    only move data; ordered ones have no nan.
+``bits``
+    all bit patterns, nan payloads included.
+``nonfinite``, ``few``
+    dyadic values and -0.0, nan and infinities, for sums, which extremes would overflow; ``few``
+    are 0.0, -0.0, nan and infinity alone, so that operands coincide often.
+``regimes``, ``finite``, ``nonnegative``
+    those and sizes from 2**-20 to 1000, among which special functions change their way of
+    computing; all of them, the finite ones, those not below zero.
+``away-from-kinks``, ``positive``, ``far``, ``missing``
+    neither integers nor near zero, for derivatives; those above zero; those and sizes up to 24;
+    those and nan.
+``unit``, ``fraction``, ``above-one``
+    in (-1, 1) without its middle, in (0, 1), above 1; at least 1/4 or 1/8 from the ends.
+``probability``
+    dyadic, in [0, 1], both ends included.
+``distinct``
+    values that differ from each other by at least 1/8 within one tensor.
 """
 
 from __future__ import annotations
@@ -38,11 +46,6 @@ from strategies.shapes import Shape
 
 Array = npt.NDArray[Any]
 
-KINDS = (
-    "dyadic", "any", "bits", "nonfinite", "away-from-kinks", "positive", "unit", "probability",
-    "distinct", "ordered", "missing", "regimes", "finite", "nonnegative",
-    "fraction", "above-one", "far", "few",
-)  # fmt: skip
 _UNSIGNED_KINDS = ("positive", "probability", "fraction", "above-one", "nonnegative")
 _LEAST_INTEGERS = {"away-from-kinks": 1, "positive": 1, "far": 1, "above-one": 2}
 _BYTES = 256
@@ -116,41 +119,44 @@ def _kinkless_values() -> list[float]:
     return [sign * n / 16 for n in (24, *range(9, 16), *range(17, 32)) for sign in (1, -1)]
 
 
-def _real_values(dtype: torch.dtype, kind: str) -> list[float]:
-    if kind == "probability":
-        return [n / 8 for n in (0, 8, 4, 2, 6, 1, 3, 5, 7)]
-    if kind == "away-from-kinks":
-        return _kinkless_values()
-    if kind == "positive":
-        return [value for value in _kinkless_values() if value > 0]
-    if kind == "unit":
-        return [sign * n / 16 for n in (8, *range(1, 8), *range(9, 13)) for sign in (1, -1)]
-    if kind == "fraction":
-        return [n / 16 for n in (8, 4, 12, 5, 6, 7, 9, 10, 11)]
-    if kind == "missing":
-        return [*_kinkless_values(), *10 * [math.nan]]
-    if kind == "above-one":
-        return [n / 8 for n in range(10, 33)]
-    if kind == "far":
-        return _kinkless_values() + [sign * size for size in _FAR for sign in (1, -1)]
-    if kind == "few":
-        return [0.0, -0.0, math.nan, math.inf]
-    if kind == "nonfinite":
-        return _dyadic_values() + _UNUSUAL
-    if kind in ("regimes", "finite", "nonnegative"):
-        finite = _dyadic_values() + [sign * size for size in _REGIMES for sign in (1, -1)]
-        if kind == "regimes":
-            return finite + _UNUSUAL
-        return [value for value in finite if kind == "finite" or value >= 0]
-    specials = {"any": _specials(dtype), "ordered": _specials(dtype)[:-1]}
-    return _dyadic_values() + 3 * specials.get(kind, [])
-
-
 def _dyadic_values() -> list[float]:
     """Multiples of 1/8 up to 2: whole numbers first, then falling, so that shrinking a byte
     in steps passes through values of one kind."""
     eighths = [0, 8, 16, *range(15, 8, -1), *range(7, 0, -1)]
     return [sign * n / 8 for n in eighths for sign in ((1, -1) if n else (1,))]
+
+
+_DYADIC = _dyadic_values()
+_KINKLESS = _kinkless_values()
+_FINITE = _DYADIC + [sign * size for size in _REGIMES for sign in (1, -1)]
+
+_REAL_VALUES: dict[str, list[float]] = {
+    "dyadic": _DYADIC,
+    "distinct": _DYADIC,  # of booleans and complex numbers' parts
+    "probability": [n / 8 for n in (0, 8, 4, 2, 6, 1, 3, 5, 7)],
+    "away-from-kinks": _KINKLESS,
+    "positive": [value for value in _KINKLESS if value > 0],
+    "unit": [sign * n / 16 for n in (8, *range(1, 8), *range(9, 13)) for sign in (1, -1)],
+    "fraction": [n / 16 for n in (8, 4, 12, 5, 6, 7, 9, 10, 11)],
+    "missing": [*_KINKLESS, *10 * [math.nan]],
+    "above-one": [n / 8 for n in range(10, 33)],
+    "far": _KINKLESS + [sign * size for size in _FAR for sign in (1, -1)],
+    "few": [0.0, -0.0, math.nan, math.inf],
+    "nonfinite": _DYADIC + _UNUSUAL,
+    "regimes": _FINITE + _UNUSUAL,
+    "finite": _FINITE,
+    "nonnegative": [value for value in _FINITE if value >= 0],
+}
+"""Values by kind, the simplest first, where they are the same in every dtype."""
+
+
+KINDS = ("any", "ordered", "bits", *_REAL_VALUES)
+
+
+def _real_values(dtype: torch.dtype, kind: str) -> list[float]:
+    if kind in ("any", "ordered"):
+        return _DYADIC + 3 * _specials(dtype)[: -1 if kind == "ordered" else None]
+    return _REAL_VALUES[kind]
 
 
 def _specials(dtype: torch.dtype) -> list[float]:

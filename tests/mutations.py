@@ -22,11 +22,12 @@ import pytest
 import torch
 
 from conformance.deviations import Deviation
+from conformance.evidence import tensors_in
 from conformance.examine import Examination
 from conformance.law import shipped_laws
 from conformance.operators import OPERATORS, Operator
 from conformance.operators.judge import listed
-from conformance.operators.operator import replaced, tensors_in
+from conformance.operators.operator import replaced
 from conformance.profiles import PROFILES
 from conformance.target import Target
 from tests.saboteurs.gradients import ScaledGradient, StridedGradientLost, WrongTangent

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from conformance.counterexample import stand_alone
+from conformance.evidence import tensors_in
 from conformance.law import Law, shipped_laws
 from conformance.operators import FAMILIES, OPERATORS, Operator
-from conformance.operators.operator import Call, replaced, tensors_in
+from conformance.operators.operator import Call, replaced
 from conformance.target import Target, resolve
 
 OVER_OPERATORS = [law for law in shipped_laws() if law.id.startswith("operators.")]

@@ -5,8 +5,8 @@ import torch
 from hypothesis import strategies as st
 
 from conformance import compare
+from conformance.evidence import tensors_in
 from conformance.law import given, law
-from conformance.operators.operator import tensors_in
 from strategies import illegal_arguments, illegal_basic_indices, shapes, tensors
 from strategies.illegal import MISTAKES
 from strategies.layouts import WRITABLE

@@ -5,9 +5,9 @@ import torch
 from torch.autograd import forward_ad
 
 from conformance import compare
+from conformance.evidence import tensors_in
 from conformance.law import given, law
 from conformance.operators import calculus, excluding, judge, page
-from conformance.operators.operator import tensors_in
 from conformance.operators.problems import (
     adjoint_problems,
     jvp_problems,
@@ -117,7 +117,11 @@ def test_adjoint(target, case, problem):
     compare.close(difference, np.zeros(()), bound=bound, dtype=torch.float64, what=what)
 
 
-@law("operators.second-derivative", docs=page, over=excluding("second", is_differentiable_twice))
+@law(
+    "operators.second-derivative",
+    docs=page,
+    over=excluding("second-derivative", is_differentiable_twice),
+)
 @given(problem=second_problems)
 def test_second_derivative(target, case, problem):
     """Differentiating the gradient J^T v once more gives u^T H w for the inputs and J w for v.

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from conformance import compare
+from conformance.evidence import tensors_in
 from conformance.law import given, law
 from conformance.operators import excluding, forms, judge, page
-from conformance.operators.operator import tensors_in
 from conformance.operators.problems import in_place_calls, mixed_calls, value_calls
 
 

@@ -12,6 +12,7 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.operator import Call, Calls
+from conformance.operators.results import category_of
 from strategies import broadcastable_shapes, dim_tuples, dims, shapes, tensors
 from strategies.dtypes import FAMILIES
 from strategies.layouts import DENSE, LAYOUTS
@@ -195,10 +196,6 @@ def mixed_calls(
     return _mixed_calls(known, options or {}, own, fixed or {}, numbers)
 
 
-def _category(dtype: torch.dtype) -> tuple[bool, bool, bool]:
-    return dtype == torch.bool, dtype.is_floating_point, dtype.is_complex
-
-
 @st.composite
 def _mixed_calls(
     draw: st.DrawFn,
@@ -213,7 +210,7 @@ def _mixed_calls(
     chosen = draw(st.sampled_from((without_half, without_complex)))
     first = draw(st.sampled_from(chosen))
     if draw(st.booleans()):  # dtypes of one category, where sizes decide
-        chosen = tuple(d for d in chosen if _category(d) == _category(first))
+        chosen = tuple(d for d in chosen if category_of(d) == category_of(first))
     dtypes = [first, *(draw(st.sampled_from(chosen)) for _ in kinds[1:])]
     sides = draw(broadcastable_shapes(len(kinds))).shapes
     operands: list[Any] = []

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from conformance.operators.operator import Call, Operator, replaced, tensors_in
+from conformance.evidence import tensors_in
+from conformance.operators.operator import Call, Operator, replaced
 
 SIZE = 2
 

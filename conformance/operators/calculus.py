@@ -10,9 +10,10 @@ import numpy.typing as npt
 import torch
 from torch.autograd import forward_ad
 
+from conformance.evidence import tensors_in
 from conformance.operators.forms import writable
 from conformance.operators.judge import evaluated, operands, wide
-from conformance.operators.operator import Call, Operator, replaced, tensors_in
+from conformance.operators.operator import Call, Operator, replaced
 from conformance.reference import derivatives
 
 Array = npt.NDArray[Any]

@@ -10,8 +10,10 @@ import numpy.typing as npt
 import torch
 
 from conformance import compare
+from conformance.evidence import tensors_in
 from conformance.operators.judge import evaluated, expected, result_dtypes
-from conformance.operators.operator import Call, Operator, replaced, tensors_in
+from conformance.operators.operator import Call, Operator, replaced
+from conformance.operators.results import category_of
 from strategies.layouts import LAYOUTS
 from strategies.tensors import layout_of
 
@@ -87,13 +89,7 @@ def can_hold(destination: torch.dtype, result: torch.dtype) -> bool:
 
     https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
     """
-    return _category(destination) >= _category(result)
-
-
-def _category(dtype: torch.dtype) -> int:
-    if dtype.is_complex or dtype.is_floating_point:
-        return 3 if dtype.is_complex else 2
-    return int(dtype != torch.bool)
+    return category_of(destination) >= category_of(result)
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from conformance.evidence import tensors_in
 from conformance.operators.moving import (
     ONE_A_RESULT,
     calls_with,
@@ -19,7 +20,7 @@ from conformance.operators.moving import (
     rejecting,
     sized,
 )
-from conformance.operators.operator import Call, Calls, Dtypes, Operator, tensors_in
+from conformance.operators.operator import Call, Calls, Dtypes, Operator
 from conformance.operators.results import dtype_named, named
 from conformance.reference import joining as reference
 from conformance.reference import promotion

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 
 from conformance import compare
-from conformance.operators.operator import Call, Operator, replaced, tensors_in
+from conformance.evidence import tensors_in
+from conformance.operators.operator import Call, Operator, replaced
 from strategies.values import NUMPY_DTYPES
 
 Array = npt.NDArray[Any]

@@ -132,7 +132,7 @@ def _any_shapes(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
 
 _ALONE = calls_with(nothing)
 _MATRICES = calls_with(nothing, min_rank=2)
-_COMPLEX_ONLY = dict.fromkeys(("vjp", "jvp", "second"), "takes complex numbers alone")
+_COMPLEX_ONLY = dict.fromkeys(("vjp", "jvp", "second-derivative"), "takes complex numbers alone")
 
 _COMPLEX_RESULT = "the exact derivatives are those of functions with real results"
 
@@ -313,7 +313,7 @@ COMPLEX_PARTS = (
         "view_as_complex", _pairs, reference.parts_joined, dtypes=("split",), result=_complex,
         memory="either",
         excused={
-            **dict.fromkeys(("vjp", "jvp", "second"), _COMPLEX_RESULT),
+            **dict.fromkeys(("vjp", "jvp", "second-derivative"), _COMPLEX_RESULT),
             **dict.fromkeys(("layout", "vmap"), "needs a last dimension of stride 1"),
         },
     ),

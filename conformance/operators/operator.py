@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from hypothesis.strategies import SearchStrategy
 
+from conformance.evidence import tensors_in
 from strategies.dtypes import FAMILIES
 
 Reference = Callable[..., Any]
@@ -131,18 +132,6 @@ class Operator:
         for entry in self.dtypes:
             found.update(dict.fromkeys(FAMILIES[entry] if isinstance(entry, str) else (entry,)))
         return tuple(found)
-
-
-def tensors_in(value: Any) -> Iterator[torch.Tensor]:
-    """Yield the tensors of a call, or of any nest of sequences and mappings, in order."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from tensors_in(item)
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from tensors_in(item)
 
 
 def replaced(value: Any, tensors: Iterator[Any]) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from conformance.evidence import tensors_in
 from conformance.operators.arguments import mixed_calls, pointwise_calls, unary_calls
 from conformance.operators.arithmetic import WRAPPING
 from conformance.operators.arithmetic_arguments import (
@@ -15,7 +16,7 @@ from conformance.operators.arithmetic_arguments import (
     number_power_calls,
     reflected_calls,
 )
-from conformance.operators.operator import Call, Dtypes, Operator, Rejection, tensors_in
+from conformance.operators.operator import Call, Dtypes, Operator, Rejection
 from conformance.operators.results import floating, promoted, promoted_dtype
 from conformance.reference import arithmetic as reference
 

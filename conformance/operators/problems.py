@@ -9,10 +9,11 @@ from typing import NamedTuple
 import torch
 from hypothesis import strategies as st
 
+from conformance.evidence import tensors_in
 from conformance.operators.batches import Batch
 from conformance.operators.calculus import differentiable, outputs
 from conformance.operators.judge import result_dtypes
-from conformance.operators.operator import Call, Operator, Rejection, tensors_in
+from conformance.operators.operator import Call, Operator, Rejection
 from strategies import tensors
 from strategies.devices import current_device
 from strategies.dtypes import FAMILIES, supports

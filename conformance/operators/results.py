@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from conformance.operators.operator import Call, Dtypes, tensors_in
+from conformance.evidence import tensors_in
+from conformance.operators.operator import Call, Dtypes
 from conformance.reference import promotion
 
 
@@ -19,6 +20,11 @@ def dtype_named(name: str) -> torch.dtype:
     """Return the dtype of a name."""
     found: torch.dtype = getattr(torch, name)
     return found
+
+
+def category_of(dtype: torch.dtype) -> int:
+    """Return 0 for boolean, 1 for integral, 2 for floating, 3 for complex."""
+    return promotion.category(named(dtype))
 
 
 def promoted_dtype(call: Call) -> torch.dtype:

@@ -157,7 +157,7 @@ _VALUE_ALONE = (
     "copy",
     "vjp",
     "jvp",
-    "second",
+    "second-derivative",
     "vmap",
     "meta",
 )
@@ -272,7 +272,7 @@ OPERATORS = (
         variant="complex",
         calls=index_add_calls(alphas=(1j, 2 - 1j)),
         dtypes=("complex",),
-        excused=dict.fromkeys(("vjp", "jvp", "second"), "of complex numbers alone"),
+        excused=dict.fromkeys(("vjp", "jvp", "second-derivative"), "of complex numbers alone"),
     ),
     INDEX_COPY,
     *map(_index_reduce, ("prod", "mean", "amax", "amin")),
