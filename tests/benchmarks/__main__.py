@@ -7,14 +7,17 @@ Figures are of this machine at this moment: compare ratios within one output. Th
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
+import pkgutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -26,16 +29,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import strategies
-from conformance import compare
+from conformance import compare, reference
 from conformance.examine import Examination
 from conformance.generation import hypothesis_settings
 from conformance.law import shipped_laws
-from conformance.reference import creation, derivatives, indexing, optimizers
+from conformance.operators import judge
 from conformance.target import Target
 from strategies.functions import Function
 from tests.runs import command, environment
 
-REFERENCES = (creation, derivatives, indexing, optimizers)
 SUBJECTS: dict[str, st.SearchStrategy[Any]] = {
     "integers()": st.integers(),
     "dtypes()": strategies.dtypes(),
@@ -135,11 +137,36 @@ def evaluation(examples: int, rounds: int) -> None:
     print(f"\nfunctions() under torch and NumPy: {cost * 1e6:.0f} us, {cost / bare:.2f} x bare")
 
 
+Place = tuple[dict[str, Any], str]
+"""A name in a module or in a table of one, under which a function is called."""
+
+
+def public_functions(module: ModuleType) -> Iterator[Place]:
+    """Yield where a module, or a dictionary in it, holds a public function."""
+    for table in (vars(module), *(v for v in vars(module).values() if isinstance(v, dict))):
+        for name, value in table.items():
+            if isinstance(value, FunctionType) and str(name)[0] != "_":
+                yield table, name
+
+
+def references() -> list[Place]:
+    """Return where references are called: by name, or through the catalogue's entries."""
+    found = pkgutil.iter_modules(reference.__path__, f"{reference.__name__}.")
+    modules = [importlib.import_module(module.name) for module in found]
+    places = [place for module in modules for place in public_functions(module)]
+    return [*places, (vars(judge), "evaluated")]
+
+
+def comparisons() -> list[Place]:
+    """Return where laws compare; the block under ``raises`` is torch's time."""
+    return [place for place in public_functions(compare) if place[1] != "raises"]
+
+
 @contextmanager
-def timed(modules: tuple[ModuleType, ...], clock: list[float]) -> Iterator[None]:
-    """Add to ``clock`` the time spent in the modules' public functions, outermost calls only."""
+def timed(places: Sequence[Place], clock: list[float]) -> Iterator[None]:
+    """Add to ``clock`` the time spent in the functions at some places, outermost calls only."""
     depth = [0]
-    originals: list[tuple[dict[str, Any], str, Any]] = []
+    originals = [(table, name, table[name]) for table, name in places]
 
     def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **keywords: Any) -> Any:
@@ -154,14 +181,8 @@ def timed(modules: tuple[ModuleType, ...], clock: list[float]) -> Iterator[None]
 
         return call
 
-    for module in modules:
-        tables = [vars(module), *(v for v in vars(module).values() if isinstance(v, dict))]
-        for table in tables:
-            for name, value in list(table.items()):
-                # The block under ``raises`` is torch's time.
-                if isinstance(value, FunctionType) and name != "raises" and name[0] != "_":
-                    originals.append((table, name, value))
-                    table[name] = wrap(value)
+    for table, name, value in originals:
+        table[name] = wrap(value)
     try:
         yield
     finally:
@@ -169,16 +190,19 @@ def timed(modules: tuple[ModuleType, ...], clock: list[float]) -> Iterator[None]
             table[name] = value
 
 
-def split(examples: int) -> None:
-    """Print how the time of all laws, in this process, divides among those who spend it."""
+def split(examples: int, pattern: str) -> None:
+    """Print how the time of laws, in this process, divides among those who spend it."""
     target = Target(torch.device("cpu"))
-    reference, comparison = [0.0], [0.0]
+    referring, comparing = [0.0], [0.0]
     total = drawing = law_time = 0.0
     count = 0
+    called, compared = references(), comparisons()
     for law in shipped_laws():
-        Examination(law, next(iter(law.cases), None), target, 2).verdict()  # first uses import
-        for case in law.cases or (None,):
-            with timed(REFERENCES, reference), timed((compare,), comparison):
+        chosen = [c for c in law.cases or (None,) if fnmatch(f"{law.id}:{c}", f"{pattern}*")]
+        for case in chosen[:1]:
+            Examination(law, case, target, 2).verdict()  # first uses import
+        for case in chosen:
+            with timed(called, referring), timed(compared, comparing):
                 verdict = Examination(law, case, target, examples).verdict()
             total += verdict.seconds
             drawing += verdict.evidence["draw_seconds"]
@@ -186,12 +210,14 @@ def split(examples: int) -> None:
             count += verdict.evidence["examples"]
     parts = {
         "strategies (drawing)": drawing,
-        "reference (NumPy)": reference[0],
-        "comparison": comparison[0],
-        "torch and the law's own text": law_time - reference[0] - comparison[0],
+        "reference (NumPy)": referring[0],
+        "comparison": comparing[0],
+        "torch and the law's own text": law_time - referring[0] - comparing[0],
         "Hypothesis and the harness": total - drawing - law_time,
     }
-    print(f"\nall laws, one process: {count} examples in {total:.2f} s, {count / total:.0f}/s")
+    print(
+        f"\nlaws {pattern}, one process: {count} examples in {total:.2f} s, {count / total:.0f}/s"
+    )
     for name, seconds in parts.items():
         print(f"  {name:<30}{seconds:7.2f} s  {seconds / total:6.1%}")
 
@@ -222,18 +248,28 @@ def whole_runs(profile: str) -> None:
         )
 
 
+PARTS = ("generation", "evaluation", "others", "split", "runs")
+
+
 def main() -> None:
     """Run the benchmarks that the options choose."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--examples", type=int, default=500, help="examples a loop (default 500)")
     parser.add_argument("--rounds", type=int, default=5, help="loops to take the median of (5)")
+    parser.add_argument("--part", choices=PARTS, help="this part only (default: all)")
+    parser.add_argument("--law", default="*", help="split the time of these laws only (a glob)")
     parser.add_argument("--profile", default="ci", help="profile of the whole runs (ci)")
     options = parser.parse_args()
-    generation(options.examples, options.rounds)
-    evaluation(options.examples, options.rounds)
-    others(options.examples, options.rounds)
-    split(50)
-    whole_runs(options.profile)
+    measures: tuple[Callable[[], None], ...] = (
+        lambda: generation(options.examples, options.rounds),
+        lambda: evaluation(options.examples, options.rounds),
+        lambda: others(options.examples, options.rounds),
+        lambda: split(50, options.law),
+        lambda: whole_runs(options.profile),
+    )
+    for name, measure in zip(PARTS, measures, strict=True):
+        if options.part in (None, name):
+            measure()
 
 
 if __name__ == "__main__":
