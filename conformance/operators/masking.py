@@ -17,6 +17,7 @@ from conformance.operators.indexing_arguments import (
     scalar_tensor,
     where_calls,
 )
+from conformance.operators.limits import SIZES_BY_VALUES
 from conformance.operators.operator import Call, Dtypes, Operator, Rejection
 from conformance.operators.results import promoted
 from conformance.reference import indexing as reference
@@ -116,10 +117,7 @@ OPERATORS = (
             shape=("torch.masked_select(x, wrong)", "RuntimeError", "must match"),
             dtype=("torch.masked_select(x, x)", "RuntimeError", "BoolTensor"),
         ),
-        excused={
-            "vmap": "the result's shape depends on values "
-            "(https://docs.pytorch.org/docs/stable/func.ux_limitations.html)"
-        },
+        excused={"vmap": SIZES_BY_VALUES},
         docs="torch.masked_select",
     ),
     WHERE,

@@ -23,6 +23,7 @@ from conformance.operators.indexing_arguments import (
     scalar_tensor,
     scatter_calls,
 )
+from conformance.operators.limits import SIZES_BY_VALUES
 from conformance.operators.operator import Operator, Rejection
 from conformance.reference import indexing as reference
 
@@ -216,10 +217,6 @@ INDEX_PUT = replace(
     out="",
     docs="torch.Tensor.index_put_",
 )
-_DATA_DEPENDENT = (
-    "vmap knows no operation whose sizes depend on values "
-    "(https://docs.pytorch.org/docs/stable/func.ux_limitations.html)"
-)
 PUT = replace(
     INDEX_PUT,
     name="Tensor.put",
@@ -306,7 +303,7 @@ OPERATORS = (
         INDEX_PUT,
         variant="mask",
         calls=index_put_mask_calls,
-        excused={"vmap": _DATA_DEPENDENT},
+        excused={"vmap": SIZES_BY_VALUES},
     ),
     PUT,
     replace(PUT, variant="accumulate", calls=partial(put_calls, accumulate=True), **_ACCUMULATED),

@@ -9,6 +9,7 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.arguments import operand, scalar_of
+from conformance.operators.limits import NO_GRADIENT, SIZES_BY_VALUES
 from conformance.operators.operator import Call, Calls, Dtypes, Operator
 from conformance.operators.reduction_arguments import (
     BOOLEANS,
@@ -25,10 +26,7 @@ _ANY = ("real", "boolean")
 _SIDES = {"right": BOOLEANS, "out_int32": BOOLEANS}
 _FLAGS = {"return_inverse": BOOLEANS, "return_counts": BOOLEANS}
 _RISING = {"vmap": "what is searched has to rise, which it does not in a batch that is reversed"}
-_BY_DATA = {
-    "vmap": "the shape of the result depends on the data",
-    "constant": "its gradient is not implemented, which the backward pass says",
-}
+_BY_DATA = {"vmap": SIZES_BY_VALUES, "constant": NO_GRADIENT}
 
 
 def _sets(*, by_dim: bool, flags: dict[str, Any]) -> Calls:

@@ -16,6 +16,7 @@ from conformance.operators.indexing_arguments import (
     take_along_dim_calls,
     take_calls,
 )
+from conformance.operators.limits import SIZES_BY_VALUES
 from conformance.operators.operator import Call, Operator
 from conformance.operators.results import positions
 from conformance.reference import indexing as reference
@@ -59,10 +60,7 @@ TAKE_ALONG_DIM = replace(
     analytic=reference.take_along_dim,
     spellings=("Tensor.take_along_dim",),
 )
-_UNKNOWN_COUNT = {
-    "vmap": "the result's shape depends on values "
-    "(https://docs.pytorch.org/docs/stable/func.ux_limitations.html)"
-}
+_UNKNOWN_COUNT = {"vmap": SIZES_BY_VALUES}
 NONZERO = Operator(
     name="nonzero",
     calls=unary_calls(),

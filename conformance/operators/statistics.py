@@ -8,6 +8,7 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.arguments import SMOOTH, operand
+from conformance.operators.limits import NO_GRADIENT, SIZES_BY_VALUES
 from conformance.operators.operator import Call, Dtypes, Operator, Reference
 from conformance.operators.reduction_arguments import (
     BOOLEANS,
@@ -193,8 +194,7 @@ def _quantile(name: str, of: Reference, smooth: str) -> Operator:
     )
 
 
-_NO_GRADIENT = "its gradient is not implemented, which the backward pass says"
-_BY_DATA = {"vmap": "the shape of the result depends on the data", "constant": _NO_GRADIENT}
+_BY_DATA = {"vmap": SIZES_BY_VALUES, "constant": NO_GRADIENT}
 _CLIPPED = "clipped at 1, and constant on the diagonal, where terms cancel"
 _RISING = "bins' edges have to rise, which they do not in a batch that is reversed"
 
@@ -301,7 +301,7 @@ OPERATORS = (
         kind="nonfinite",
         spellings=("Tensor.histc",),
         out="same",
-        excused={"constant": _NO_GRADIENT},
+        excused={"constant": NO_GRADIENT},
         rejections={
             "bins": rejecting(
                 "torch.histc(x, 1, 0, 1)", "torch.histc(x, 0, 0, 1)", "bins must be > 0"
@@ -320,7 +320,7 @@ OPERATORS = (
         ulps=4,
         spellings=("Tensor.histogram",),
         out="same",
-        excused={"constant": _NO_GRADIENT, "vmap": _RISING},
+        excused={"constant": NO_GRADIENT, "vmap": _RISING},
         rejections={
             "bins": rejecting(
                 "torch.histogram(x, 1, range=(0.0, 1.0))",
