@@ -10,34 +10,38 @@ import torch
 
 
 def by_method(
-    result: torch.Tensor, leaves: Sequence[torch.Tensor], cotangent: Any = None, **options: Any
+    result: Any, leaves: Sequence[torch.Tensor], cotangent: Any = None, **options: Any
 ) -> None:
     """Run ``result.backward``."""
     result.backward(cotangent, **options)
 
 
 def by_function(
-    result: torch.Tensor, leaves: Sequence[torch.Tensor], cotangent: Any = None, **options: Any
+    result: Any, leaves: Sequence[torch.Tensor], cotangent: Any = None, **options: Any
 ) -> None:
     """Run ``torch.autograd.backward`` on a list of one root."""
     torch.autograd.backward([result], [cotangent], **options)
 
 
 def by_inputs(
-    result: torch.Tensor, leaves: Sequence[torch.Tensor], cotangent: Any = None, **options: Any
+    result: Any, leaves: Sequence[torch.Tensor], cotangent: Any = None, **options: Any
 ) -> None:
     """Run ``torch.autograd.backward`` with every leaf among its inputs."""
     torch.autograd.backward(result, cotangent, inputs=leaves, **options)
 
 
 def by_grad(
-    result: torch.Tensor, leaves: Sequence[torch.Tensor], cotangent: Any = None, **options: Any
+    result: Any, leaves: Sequence[torch.Tensor], cotangent: Any = None, **options: Any
 ) -> None:
-    """Run ``torch.autograd.grad`` and add what it returns to each leaf's ``.grad``."""
+    """Run ``torch.autograd.grad`` and add what it returns to each leaf's ``.grad``.
+
+    A first one is copied: its elements may share memory, which ``.grad`` must not, to be added to.
+    """
     found = torch.autograd.grad(result, leaves, cotangent, allow_unused=True, **options)
     for leaf, gradient in zip(leaves, found, strict=True):
         if gradient is not None:
-            leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
+            copied = gradient.clone(memory_format=torch.contiguous_format)
+            leaf.grad = copied if leaf.grad is None else leaf.grad + gradient
 
 
 PASSES: dict[str, Callable[..., None]] = {

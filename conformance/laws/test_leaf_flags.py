@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference import derivatives
-from conformance.target import resolve
 from strategies import dtypes, polynomials, squares, tensors
 from strategies.functions import numpy_of
 from strategies.layouts import WRITABLE
@@ -245,7 +244,8 @@ SETTERS = {"method": by_method, "attribute": by_attribute, "default": by_default
 def test_set_flag(target, case, tensor, flags):
     """Setting requires_grad of a leaf changes that flag in place and nothing else.
 
-    Any number of times; the method returns this tensor. Its values, version and .grad stay; what is computed next follows it.
+    Any number of times; the method returns this tensor. Its values, version and .grad stay; what
+    is computed next follows it.
     """
     before, version = compare.to_numpy(tensor), tensor._version
     gradient = torch.ones_like(tensor)
