@@ -24,6 +24,11 @@ def frozen(leaves, flags):
     return [m.requires_grad_(flag) for m, flag in zip(made, flags, strict=False)]
 
 
+def each_alone(count):
+    """Flags that choose each of so many leaves alone."""
+    return [[place == number for place in range(count)] for number in range(count)]
+
+
 @law("graph.recorded", docs=SETTING)
 @given(f=polynomials(), flags=FLAGS, enabled=st.booleans())
 def test_recorded(target, f, flags, enabled):
@@ -37,26 +42,29 @@ def test_recorded(target, f, flags, enabled):
     def computed(*leaves):
         return f(*leaves) * 2
 
-    leaves = frozen(f.leaves(target.device), flags)
-    with torch.set_grad_enabled(enabled):
-        result = target.run(computed, *leaves)
-    recorded = enabled and any(
-        flag and reached for flag, reached in zip(flags, f.reaches, strict=False)
-    )
-    got = (result.requires_grad, result.grad_fn is not None, not result.is_leaf)
-    compare.fact(got, (recorded,) * 3, "requires_grad, a grad_fn, not a leaf")
-    compare.close(result, 2 * numpy_of(f)(*f.points), bound=0.0, dtype=torch.float64)
+    expected = 2 * numpy_of(f)(*f.points)
+    for chosen in (flags, *each_alone(len(f.points))):
+        leaves = frozen(f.leaves(target.device), chosen)
+        with torch.set_grad_enabled(enabled):
+            result = target.run(computed, *leaves)
+        reached = [flag and reach for flag, reach in zip(chosen, f.reaches, strict=False)]
+        got = (result.requires_grad, result.grad_fn is not None, not result.is_leaf)
+        recorded = enabled and any(reached)
+        compare.fact(got, (recorded,) * 3, "requires_grad, a grad_fn, not a leaf")
+        compare.close(result, expected, bound=0.0, dtype=torch.float64)
 
 
 @law("graph.constants", docs=SETTING)
 @given(f=squares(), flags=FLAGS)
 def test_constants(target, f, flags):
     """Inputs that don't require grad are constants: the others' gradients don't know of them."""
-    wanted = [flag and reached for flag, reached in zip(flags, f.reaches, strict=False)]
-    wanted[f.reaches.index(True)] = True
-    leaves = frozen(f.leaves(target.device), wanted)
-    target.run(f, *leaves).backward()
-    compare.gradients(leaves, derivatives.gradient(numpy_of(f), f.points), wanted)
+    expected = derivatives.gradient(numpy_of(f), f.points)
+    for chosen in (flags, *each_alone(len(f.points))):
+        wanted = [flag and reached for flag, reached in zip(chosen, f.reaches, strict=False)]
+        leaves = frozen(f.leaves(target.device), wanted)
+        if any(wanted):
+            target.run(f, *leaves).backward()
+        compare.gradients(leaves, expected, wanted)
 
 
 NOT_DIFFERENTIABLE = {
