@@ -71,11 +71,10 @@ def test_grad_function_does_not(target, f):
 @law("accumulation.across-graphs", docs="torch.Tensor.backward")
 @given(
     f=squares(),
-    passes=st.lists(
-        st.tuples(st.sampled_from(list(PASSES)), st.integers(-2, 3)), min_size=2, max_size=4
-    ),
+    order=st.permutations(list(PASSES)),
+    factors=st.lists(st.integers(-2, 3), min_size=4, max_size=4),
 )
-def test_across_graphs(target, f, passes):
+def test_across_graphs(target, f, order, factors):
     """Passes through different graphs add up in the leaves that they share, by any entry point.
 
     Each graph is that of a multiple of f; what torch.autograd.grad returns is added by hand.
@@ -85,11 +84,12 @@ def test_across_graphs(target, f, passes):
     def multiple(factor, *leaves):
         return f(*leaves) * factor
 
-    for kind, factor in passes:
+    gradients = derivatives.gradient(numpy_of(f), f.points)
+    total = 0
+    for kind, factor in zip(order, factors, strict=True):
         PASSES[kind](target.run(multiple, factor, *leaves), leaves)
-    total = sum(factor for _, factor in passes)
-    expected = [total * gradient for gradient in derivatives.gradient(numpy_of(f), f.points)]
-    compare.gradients(leaves, expected, f.reaches)
+        total += factor
+        compare.gradients(leaves, [total * gradient for gradient in gradients], f.reaches)
 
 
 @law("accumulation.in-place", docs=LAYOUT_RULES)
@@ -171,19 +171,29 @@ def test_recorded_sum(target, f, passes):
 @law("accumulation.own-memory", docs="torch.Tensor.grad", level="should")
 @given(problem=with_cotangent(polynomials(), result=result_kind))
 def test_own_memory(target, problem):
-    """Leaves' gradients share no memory with each other: writing to one leaves the others."""
+    """Leaves' gradients share no memory with each other: writing to one leaves the others.
+
+    Each leaf of the function is a sum of a leaf and a twin of it, zeros, to which one gradient
+    arrives.
+    """
     f, cotangent = problem
     leaves = f.leaves(target.device)
-    target.run(f, *leaves).backward(cotangent.clone())
-    expected = derivatives.vjp(numpy_of(f), f.points, compare.to_numpy(cotangent))
-    written = []
-    for number, (leaf, reached) in enumerate(zip(leaves, f.reaches, strict=True)):
-        if reached:
-            leaf.grad.fill_(100.0 + number)
-            written.append(leaf)
-        compare.gradients(leaves[number + 1 :], expected[number + 1 :], f.reaches[number + 1 :])
+    twins = [torch.zeros_like(leaf).detach().requires_grad_() for leaf in leaves]
+
+    def summed(*leaves):
+        pairs = zip(leaves[: len(twins)], leaves[len(twins) :], strict=True)
+        return f(*[leaf + twin for leaf, twin in pairs])
+
+    target.run(summed, *leaves, *twins).backward(cotangent.clone())
+    expected = 2 * derivatives.vjp(numpy_of(f), f.points, compare.to_numpy(cotangent))
+    reached = 2 * f.reaches
+    leaves = leaves + twins
     for number, leaf in enumerate(leaves):
-        if f.reaches[number]:
+        compare.gradients(leaves[number:], expected[number:], reached[number:])
+        if reached[number]:
+            leaf.grad.fill_(100.0 + number)
+    for number, leaf in enumerate(leaves):
+        if reached[number]:
             compare.every(compare.to_numpy(leaf.grad) == 100.0 + number, leaf.grad, "what it holds")
 
 

@@ -11,12 +11,11 @@ from tests.saboteurs.passes import Call, in_backward, in_grad, listed
 from tests.saboteurs.saboteur import Saboteur, after, replacing
 
 Tensor = torch.Tensor
-Edge = torch.autograd.graph.GradientEdge
+Edge: Any = torch.autograd.graph.GradientEdge
 
 
 def _number_under_no_grad(a: Any, b: Any) -> bool:
     return a.dim() == 0 and a.is_floating_point() and not torch.is_grad_enabled()
-
 
 
 def _second_alone(a: Any, b: Any) -> bool:
