@@ -313,14 +313,29 @@ def test_flag_changed_later(target, f, frozen):
     compare.gradients(leaves, derivatives.gradient(numpy_of(f), f.points), kept)
 
 
-@law("leaf.flag-set-later", docs=SETTING)
+def computed(f, leaves):
+    """What f makes of constants, in memory of its own."""
+    return f(*leaves) * 2
+
+
+def viewed(f, leaves):
+    """A view of the first leaf."""
+    return leaves[0].view_as(leaves[0])
+
+
+@law("leaf.flag-set-later", docs="torch.Tensor.requires_grad_",
+     over={"computed": computed, "view": viewed})  # fmt: skip
 @given(f=polynomials(scalar=True))
-def test_flag_set_later(target, f):
-    """A leaf that comes to require grad is recorded from then on: earlier results are constants."""
-    leaves = [leaf.detach() for leaf in f.leaves(target.device)]
-    constant = target.run(f, *leaves)
+def test_flag_set_later(target, case, f):
+    """A leaf that comes to require grad is recorded from then on: earlier results are constants.
+
+    "requires_grad_()'s main use case is to tell autograd to begin recording operations"; it "sets
+    this tensor's requires_grad attribute".
+    """
+    leaves = [leaf.detach().clone() for leaf in f.leaves(target.device)]
+    constant = target.run(case, f, leaves)
     for leaf in leaves:
         leaf.requires_grad_()
     compare.fact((constant.requires_grad, constant.grad_fn is None), (False, True), "no history")
-    (target.run(f, *leaves) + constant).backward()
+    (target.run(f, *leaves) + constant.sum()).backward()
     compare.gradients(leaves, derivatives.gradient(numpy_of(f), f.points), f.reaches)

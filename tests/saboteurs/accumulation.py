@@ -49,7 +49,7 @@ def _requires_grad(call: Call, leaves: list[Any]) -> None:
 
 
 def _replaced_is_updated(original: Any, call: Call) -> None:
-    held = [(leaf, leaf.grad) for leaf in leaves_under(call["tensors"])]
+    held: list[tuple[Any, Any]] = [(leaf, leaf.grad) for leaf in leaves_under(call["tensors"])]
     original(**call)
     for leaf, old in held:
         if call["create_graph"] and old is not None and old is not leaf.grad:

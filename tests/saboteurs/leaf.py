@@ -245,7 +245,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "numbers-stay-constant", "requires_grad_() does nothing to numbers",
-        ("leaf.flag-set-later",), "", _setting(_numbers_stay_constant),
+        ("leaf.flag-set-later:computed",), "", _setting(_numbers_stay_constant),
     ),
     Saboteur(
         "grad-of-results-silent", "reading .grad of a result does not warn",
