@@ -40,8 +40,9 @@ def by_grad(
     found = torch.autograd.grad(result, leaves, cotangent, allow_unused=True, **options)
     for leaf, gradient in zip(leaves, found, strict=True):
         if gradient is not None:
-            copied = gradient.clone(memory_format=torch.contiguous_format)
-            leaf.grad = copied if leaf.grad is None else leaf.grad + gradient
+            with torch.enable_grad():  # a gradient that was recorded stays so, whatever the mode
+                copied = gradient.clone(memory_format=torch.contiguous_format)
+                leaf.grad = copied if leaf.grad is None else leaf.grad + gradient
 
 
 PASSES: dict[str, Callable[..., None]] = {
