@@ -1,12 +1,18 @@
-"""Backward passes: vector-Jacobian products, and what backward demands of its arguments."""
+"""Backward passes: vector-Jacobian products, and which tensors a pass accumulates into.
+
+Roots and the gradients given to them have a chapter of their own, ``roots``.
+"""
 
 import numpy as np
 import torch
+from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
+from conformance.passes import PASSES
 from conformance.reference import derivatives
-from strategies import functions, polynomials, with_cotangent
+from conformance.target import resolve
+from strategies import functions, polynomials, squares, with_cotangent
 from strategies.functions import numpy_of, result_kind
 
 
@@ -108,3 +114,137 @@ def test_cotangent_unchanged(target, problem):
     for _ in range(2):
         target.run(f, *leaves).backward(cotangent)
         compare.unchanged(cotangent, before, "gradient given to backward")
+
+
+@law("backward.inputs-subset", docs="torch.autograd.backward")
+@given(f=squares(), chosen=st.lists(st.booleans(), min_size=3, max_size=3), single=st.booleans())
+def test_inputs_subset(target, f, chosen, single):
+    """backward(inputs=...) adds to .grad of each tensor given, and ignores all other tensors.
+
+    "All other Tensors will be ignored": their .grad stays the tensor that it was. A leaf may be
+    given on its own, not in a list.
+    """
+    leaves = f.leaves(target.device)
+    first = f.reaches.index(True)
+    chosen = [n == first or (use and not single) for n, use in enumerate(chosen[: len(leaves)])]
+    before = [torch.full_like(leaf, 5.0).detach() for leaf in leaves]
+    for leaf, gradient in zip(leaves, before, strict=True):
+        leaf.grad = gradient
+    inputs = [leaf for leaf, use in zip(leaves, chosen, strict=True) if use]
+    target.run(f, *leaves).backward(inputs=inputs[0] if single else inputs)
+    gradients = derivatives.gradient(numpy_of(f), f.points)
+    expected = [5.0 + g * use for g, use in zip(gradients, chosen, strict=True)]
+    compare.gradients(leaves, expected, [True] * len(leaves))
+    kept = [leaf.grad is gradient for leaf, gradient in zip(leaves, before, strict=True)]
+    compare.fact(kept, [True] * len(leaves), "grad is the tensor it was")
+
+
+@law("backward.inputs-results", docs="torch.autograd.backward")
+@given(
+    problem=with_cotangent(polynomials(significant_bits=18), result=result_kind),
+    with_leaves=st.booleans(),
+    passes=st.integers(1, 2),
+)
+def test_inputs_results(target, problem, with_leaves, passes):
+    """A result among the inputs has its gradient added to .grad, as a leaf has.
+
+    The result's is cotangent * 2 * result; leaves get theirs if they are inputs too, and stay
+    None otherwise. So does what lies between them.
+    """
+    f, cotangent = problem
+    leaves = f.leaves(target.device)
+    value = target.run(f, *leaves)
+    between = value * value
+    root = between * 1
+    inputs = [value, *[x for x, r in zip(leaves, f.reaches, strict=True) if r and with_leaves]]
+    for _ in range(passes):
+        torch.autograd.backward(root, cotangent, inputs=inputs, retain_graph=True)
+    at = numpy_of(f)(*f.points)
+    upstream = 2 * compare.to_numpy(cotangent) * at * passes
+    compare.close(value.grad, upstream, bound=0.0, dtype=torch.float64, what="grad of the result")
+    reached = [reaches and with_leaves for reaches in f.reaches]
+    compare.gradients(leaves, derivatives.vjp(numpy_of(f), f.points, upstream), reached)
+    compare.fact((between.grad, root.grad), (None, None), "grad of results that are no inputs")
+
+
+@law("backward.inputs-unreached", docs="torch.autograd.backward")
+@given(f=squares(), filled=st.booleans())
+def test_inputs_unreached(target, f, filled):
+    """A tensor among the inputs that the root does not depend on keeps its .grad, and is no error.
+
+    Beside one that it depends on, whose gradient is as ever.
+    """
+    leaves = f.leaves(target.device)
+    other = torch.ones(2, dtype=torch.float64, device=target.device, requires_grad=True)
+    gradient = torch.full_like(other, 3.0).detach() if filled else None
+    other.grad = gradient
+    target.run(f, *leaves).backward(inputs=[other, *leaves, other * 2])
+    compare.gradients(leaves, derivatives.gradient(numpy_of(f), f.points), f.reaches)
+    compare.fact(other.grad is gradient, True, "grad of a tensor apart is what it was")
+    if filled:
+        compare.close(gradient, np.full(2, 3.0), bound=0.0, dtype=torch.float64, what="grad apart")
+
+
+def backward_to(root, inputs):
+    """Accumulate into the inputs' .grad by the method."""
+    root.backward(inputs=inputs)
+
+
+def function_to(root, inputs):
+    """Accumulate into the inputs' .grad by the function."""
+    torch.autograd.backward(root, inputs=inputs)
+
+
+def grad_to(root, inputs):
+    """Return the inputs' gradients, which the caller finds in .grad."""
+    for leaf, gradient in zip(inputs, torch.autograd.grad(root, inputs), strict=True):
+        leaf.grad = gradient
+
+
+WITH_INPUTS = {"Tensor-backward": backward_to, "autograd-backward": function_to, "grad": grad_to}
+
+
+@law("backward.inputs-empty", docs="torch.autograd.backward", level="should", over=WITH_INPUTS)
+@given(f=squares(), empty=st.sampled_from(([], ())))
+def test_inputs_empty(target, case, f, empty):
+    """A pass with respect to an empty sequence of inputs raises, rather than reach every leaf.
+
+    The graph is not freed by it.
+    """
+    leaves = f.leaves(target.device)
+    value = target.run(f, *leaves)
+    with compare.raises(RuntimeError, "cannot be empty"):
+        case(value, empty)
+    compare.fact([leaf.grad for leaf in leaves], [None] * len(leaves), "grad after the error")
+    case(value, [leaf for leaf, reached in zip(leaves, f.reaches, strict=True) if reached])
+    compare.gradients(leaves, derivatives.gradient(numpy_of(f), f.points), f.reaches)
+
+
+MODES_OF_CALL = {
+    "no_grad": "torch.no_grad",
+    "enable_grad": "torch.enable_grad",
+}
+
+
+@law("backward.grad-mode", docs="torch.autograd.backward", level="should", over=MODES_OF_CALL)
+@given(
+    f=squares(),
+    kind=st.sampled_from(list(PASSES)),
+    create_graph=st.booleans(),
+)
+def test_grad_mode(target, case, f, kind, create_graph):
+    """The grad mode around a backward pass has no say in it: create_graph alone records it.
+
+    Gradients require grad if they were asked to, and the mode is what it was afterwards.
+    """
+    leaves = f.leaves(target.device)
+    value = target.run(f, *leaves)
+    with resolve(case)():
+        PASSES[kind](value, leaves, create_graph=create_graph)
+        compare.fact(torch.is_grad_enabled(), case == "torch.enable_grad", "mode within")
+    reached = [leaf for leaf, reaches in zip(leaves, f.reaches, strict=True) if reaches]
+    flags = [leaf.grad.requires_grad for leaf in reached]
+    compare.fact(flags, [create_graph] * len(flags), "requires_grad of the gradients")
+    compare.gradients(leaves, derivatives.gradient(numpy_of(f), f.points), f.reaches)
+    for leaf in leaves:
+        leaf.grad = None
