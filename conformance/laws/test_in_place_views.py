@@ -13,7 +13,7 @@ from strategies.functions import Function, numpy_of
 IN_PLACE = "notes/autograd.html#in-place-operations-with-autograd"
 CHECKS = "notes/autograd.html#in-place-correctness-checks"
 
-SHAPES = ((2,), (3,), (2, 3), (3, 2), (2, 2, 2))
+SHAPES = ((2,), (3,), (1,), (2, 3), (3, 2), (2, 2, 2))
 FROM_START = (
     "{a}[0, ...]",
     "{a}[::2]",
@@ -76,7 +76,7 @@ def programs(draw, saving, views=VIEWS):
     shape = draw(st.sampled_from(SHAPES))
     points = (draw(arrays(shape=shape)), draw(arrays()))
     program = Program(shape, saving, views)
-    for byte in draw(st.binary(min_size=2, max_size=12)):
+    for byte in draw(st.binary(min_size=5, max_size=12)):
         program.add(("view", "write", "view", "write", "read")[byte % 5], byte // 5, byte // 35)
     last = list(program.shapes)[draw(st.integers(0, len(program.shapes) - 1))]
     body = "\n".join([*program.lines, f"return t + (h * h).sum() + ({last} * 3.0).sum()"])
