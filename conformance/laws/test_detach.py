@@ -9,7 +9,7 @@ from conformance import compare
 from conformance.law import given, law
 from conformance.reference import derivatives
 from conformance.target import resolve
-from strategies import graph_tensors, polynomials, squares, tensors
+from strategies import graph_tensors, polynomials, tensors
 from strategies.functions import numpy_of
 from strategies.layouts import WRITABLE
 from strategies.view_calls import apply_step, view_chains
@@ -56,6 +56,11 @@ def flags(tensor):
     return tensor.requires_grad, tensor.is_leaf, tensor.grad_fn is None
 
 
+def check_without_grad(leaves):
+    for number, leaf in enumerate(leaves):
+        compare.fact(leaf.grad, None, f"grad of leaf {number}, upstream")
+
+
 @law("detach.new-tensor", docs="torch.Tensor.detach", over=SPELLINGS)
 @given(drawn=graph_tensors(), enabled=st.booleans())
 def test_new_tensor(target, case, drawn, enabled):
@@ -79,7 +84,7 @@ def test_new_tensor(target, case, drawn, enabled):
 
 
 @law("detach.freezes-upstream", docs="torch.Tensor.detach", over=SPELLINGS)
-@given(f=polynomials(significant_bits=18), g=squares(max_leaves=1))
+@given(f=polynomials(significant_bits=18), g=polynomials(scalar=True, significant_bits=18))
 def test_freezes_upstream(target, case, f, g):
     """What lies upstream of a detached tensor gets no gradient, what lies beside it the exact one.
 
@@ -90,11 +95,11 @@ def test_freezes_upstream(target, case, f, g):
     features = target.run(f, *frozen)
     detached = resolve(case)(features)
     (target.run(g, *weights) * detached).sum().backward()
-    compare.gradients(frozen, [None] * len(frozen), [False] * len(frozen))
+    check_without_grad(frozen)
     f_numpy, g_numpy = numpy_of(f), numpy_of(g)
     total = np.sum(f_numpy(*f.points))
     expected = derivatives.gradient(lambda *x: g_numpy(*x) * total, g.points)
-    compare.gradients(weights, expected, g.reaches, bound=0.0)
+    compare.gradients(weights, expected, g.reaches)
     features.sum().backward()
     own = derivatives.gradient(lambda *x: np.sum(f_numpy(*x)), f.points)
     compare.gradients(frozen, own, f.reaches)
@@ -113,7 +118,7 @@ def test_two_stages(target, f, times):
     compare.fact(flags(boundary), (True, True, True), "requires_grad, is_leaf, no grad_fn")
     for _ in range(times):
         (boundary * boundary).sum().backward()
-    compare.gradients(leaves, [None] * len(leaves), [False] * len(leaves))
+    check_without_grad(leaves)
     f_numpy = numpy_of(f)
     slope = 2.0 * times * f_numpy(*f.points)
     compare.close(boundary.grad, slope, bound=0.0, dtype=torch.float64, what="grad at the cut")

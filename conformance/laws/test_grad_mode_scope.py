@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from typing import Any
 
 import torch
 from hypothesis import strategies as st
@@ -235,22 +236,22 @@ def test_decorated_recursion(target, case, kinds):
 
         def descend(depth):
             inside = current_modes()
-            below = []
+            below: list[tuple[bool, bool]] = []
             if depth < len(kinds):
                 with entered(kinds[depth]):
                     around = current_modes()
-                    below = function(depth + 1)
+                    below = decorated(depth + 1)
                     compare.fact(current_modes(), around, "modes after the inner call")
             compare.fact(current_modes(), inside, "modes back inside")
             return [inside, *below]
 
-        function = decorated_by(case, descend)
+        decorated = decorated_by(case, descend)
         outer, expected = (True, False), []
         for kind in [*kinds, None]:
             outer = within(DECORATORS_MODE[case[0]], outer)
             expected.append(outer)
             outer = within(kind, outer)
-        compare.fact(function(0), expected, "modes by depth")
+        compare.fact(decorated(0), expected, "modes by depth")
         check_modes((True, False), "afterwards")
 
 
@@ -280,7 +281,7 @@ def test_generator(target, case, actions, caller, closed):
         seen = []
 
         def body(count):
-            received = []
+            received: list[int] = []
             try:
                 while len(received) < count:
                     seen.append(current_modes())
@@ -294,7 +295,9 @@ def test_generator(target, case, actions, caller, closed):
             return received
 
         generator = decorated_by(case, body)(len(actions) + closed)
-        sent, wanted, returned = [], [], None
+        sent: list[int] = []
+        wanted: list[tuple[bool, bool]] = []
+        returned = None
 
         def resume(action, kind, value):
             with entered(kind):
@@ -306,7 +309,7 @@ def test_generator(target, case, actions, caller, closed):
                 finally:
                     check_modes(around, f"of the caller after {action}")
 
-        plan = [("send", caller, None)]
+        plan: list[tuple[str, str, Any]] = [("send", caller, None)]
         for number, (action, kind) in enumerate(actions):
             plan.append((action, kind, number if action == "send" else KeyError(number)))
         for number, (action, kind, value) in enumerate(plan):

@@ -1,5 +1,7 @@
 """In-place writes and reads of a base and its views in any order, as random programs."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
@@ -156,7 +158,7 @@ def test_base_joins(target, x, w, views, write):
     target.run(f, *leaves).backward()
     expected = derivatives.gradient(numpy_of(f), f.points)
     compare.gradients(leaves, expected, (False, True))
-    names = {"h": leaves[0] * 1.0, "x1": leaves[1], "xp": torch}
+    names: dict[str, Any] = {"h": leaves[0] * 1.0, "x1": leaves[1], "xp": torch}
     exec("\n".join([*before, write.format(a="v")]), names)
     for name in "hvu":
         tensor = names[name]

@@ -12,7 +12,7 @@ from tests.saboteurs.faults import accepting
 from tests.saboteurs.saboteur import Saboteur, replacing
 
 Tensor = torch.Tensor
-_VERSION: Any = torch._C.TensorBase._version  # type: ignore[attr-defined]
+_VERSION: Any = torch._C.TensorBase._version
 
 
 def _outside(original: Any) -> Any:
