@@ -15,6 +15,9 @@ from conformance import compare
 EXECUTION = "notes/autograd.html#backward-hooks-execution"
 """Where torch says which hooks run, and in which order."""
 
+MODULE = "generated/torch.nn.Module.html#torch.nn.Module."
+"""Where the methods of modules are documented; the method's name is to follow."""
+
 Array = npt.NDArray[Any]
 Factor = float | None
 Calls = list[tuple[int, torch.Tensor]]
@@ -57,3 +60,15 @@ def same_calls(calls: Calls, expected: Sequence[tuple[int, Array]]) -> None:
     for (number, got), (_, want) in zip(calls, expected, strict=True):
         what = f"gradient that hook {number} got"
         compare.close(got, np.asarray(want), bound=0.0, dtype=torch.float64, what=what)
+
+
+class Applied(torch.nn.Module):
+    """A function as a module, of the tensors among its arguments."""
+
+    def __init__(self, function: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *arguments: Any) -> torch.Tensor:
+        """Apply the function to the tensors among the arguments."""
+        return self.function(*(a for a in arguments if isinstance(a, torch.Tensor)))

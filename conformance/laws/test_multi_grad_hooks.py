@@ -1,5 +1,7 @@
 """Hooks over several tensors at once: when all of their gradients, or any, are there."""
 
+from typing import Any
+
 import torch
 from hypothesis import strategies as st
 
@@ -97,7 +99,8 @@ def test_multi_grad_removal(target, case, f):
     Other hooks of the same tensors stay.
     """
     leaves = f.leaves(target.device)
-    calls, others = [], []
+    calls: list[Any] = []
+    others: hooks.Calls = []
     for number, x in enumerate(leaves):
         x.register_hook(hooks.watching(others, number))
     handle = torch.autograd.graph.register_multi_grad_hook(leaves, calls.append, mode=case)
@@ -115,9 +118,10 @@ def test_multi_grad_removal(target, case, f):
 def test_multi_grad_mode(target, f):
     """A mode other than all and any raises, and registers nothing."""
     leaves = f.leaves(target.device)
-    calls = []
+    calls: list[Any] = []
     torch.autograd.graph.register_multi_grad_hook(leaves, calls.append, mode="any")
+    unknown: Any = "every"
     with compare.raises(ValueError, "Expects mode to be one of"):
-        torch.autograd.graph.register_multi_grad_hook(leaves, calls.append, mode="every")
+        torch.autograd.graph.register_multi_grad_hook(leaves, calls.append, mode=unknown)
     target.run(f, *leaves).backward()
     compare.fact(len(calls), 1, "calls")

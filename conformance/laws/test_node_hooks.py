@@ -1,5 +1,7 @@
 """Hooks of the graph's nodes: before and after a node, and among the other hooks."""
 
+from typing import Any
+
 import torch
 from hypothesis import strategies as st
 
@@ -237,8 +239,8 @@ def test_absent_gradients(target, problem, first):
     constant = torch.full_like(middle.detach(), 2.0)
     product = middle * constant if first else constant * middle
     pair = torch.stack((product, product)).unbind()
-    used = pair[0] if first else pair[1]
-    seen = []
+    used: Any = pair[0] if first else pair[1]
+    seen: list[Any] = []
     product.grad_fn.register_hook(lambda inputs, outputs: seen.append(inputs))
     used.grad_fn.register_prehook(lambda outputs: seen.append(outputs))
     used.backward(cotangent)

@@ -1,5 +1,7 @@
 """Hooks that run after a leaf's gradient was accumulated: an optimizer within backward."""
 
+from typing import Any
+
 import torch
 from hypothesis import strategies as st
 
@@ -87,7 +89,7 @@ def test_post_accumulate_leaf(target, f):
     x = leaves[f.reaches.index(True)]
     root = target.run(f, *leaves)
     root.retain_grad()
-    called = []
+    called: list[Any] = []
     x.register_post_accumulate_grad_hook(called.append)
     with compare.raises(RuntimeError, "cannot be registered on non-leaf tensors"):
         root.register_post_accumulate_grad_hook(called.append)
@@ -101,7 +103,8 @@ def test_post_accumulate_removal(target, f, removed, inside):
     """handle.remove() removes a hook after accumulation, and no other, also from within it."""
     leaves = f.leaves(target.device)
     x = leaves[f.reaches.index(True)]
-    called, handles = [], []
+    called: list[Any] = []
+    handles: list[Any] = []
 
     def registered(number):
         def hook(leaf):

@@ -1,5 +1,7 @@
 """Hooks of tensors: when they run, what they are given, and what their results do."""
 
+from typing import Any
+
 import torch
 from hypothesis import strategies as st
 
@@ -49,7 +51,7 @@ def test_total_gradient(target, case, problem, uses, together):
     """
     f, cotangent = problem
     place = case(target.run(f, *f.leaves(target.device)))
-    calls = []
+    calls: hooks.Calls = []
     place.register_hook(hooks.watching(calls, 0))
     roots = [place * use for use in uses]
     if together:
@@ -73,7 +75,7 @@ def test_order(target, problem, factors):
     f, cotangent = problem
     leaves = f.leaves(target.device)
     middle = target.run(f, *leaves)
-    calls = []
+    calls: hooks.Calls = []
     for number, factor in enumerate(factors):
         middle.register_hook(hooks.watching(calls, number, factor))
     upstream = compare.to_numpy(cotangent)
@@ -94,7 +96,7 @@ def test_before_accumulation(target, f, factors, old):
     leaves = f.leaves(target.device)
     gradients = derivatives.gradient(numpy_of(f), f.points)
     for x, gradient, reached in zip(leaves, gradients, f.reaches, strict=True):
-        calls = []
+        calls: hooks.Calls = []
         for number, factor in enumerate(factors):
             x.register_hook(hooks.watching(calls, number, factor))
         x.grad = torch.full_like(x, old)
@@ -121,7 +123,7 @@ def test_removal(target, problem, factors, removed, times, late):
     f, cotangent = problem
     leaves = f.leaves(target.device)
     middle = target.run(f, *leaves)
-    calls = []
+    calls: hooks.Calls = []
     handles = [
         middle.register_hook(hooks.watching(calls, number, factor))
         for number, factor in enumerate(factors)
@@ -152,7 +154,8 @@ def test_remove_themselves(target, problem, count, leaving):
     """A hook may remove itself while it runs: the others run in this pass and in the next."""
     f, cotangent = problem
     middle = target.run(f, *f.leaves(target.device))
-    calls, handles = [], []
+    calls: hooks.Calls = []
+    handles: list[Any] = []
 
     def registered(number):
         note = hooks.watching(calls, number)
@@ -184,7 +187,7 @@ def test_outlive_the_tensor(target, problem, factor):
     """
     f, cotangent = problem
     leaves = f.leaves(target.device)
-    calls = []
+    calls: hooks.Calls = []
     middle = target.run(f, *leaves)
     handles = [middle.register_hook(hooks.watching(calls, n, factor)) for n in range(2)]
     root = middle * 1
@@ -246,7 +249,7 @@ def test_in_place(target, problem, actions):
     f, cotangent = problem
     leaves = f.leaves(target.device)
     middle = target.run(f, *leaves) * 1
-    calls = []
+    calls: hooks.Calls = []
     for number, action in enumerate(actions):
         if action == "hook":
             middle.register_hook(hooks.watching(calls, number))
@@ -279,7 +282,7 @@ def test_retain_grad_last(target, problem, factors, place):
     """retain_grad keeps the gradient that all hooks have changed, wherever it was called."""
     f, cotangent = problem
     middle = target.run(f, *f.leaves(target.device))
-    calls = []
+    calls: hooks.Calls = []
     for number, factor in enumerate(factors):
         if number == place:
             middle.retain_grad()
@@ -311,63 +314,6 @@ def test_differentiable(target, f):
     direction = [p * (number == chosen) for number, p in enumerate(f.points)]
     expected = derivatives.hessian_product(numpy_of(f), f.points, direction)[chosen] + first
     compare.close(second, expected, bound=0.0, dtype=torch.float64, what="second derivative")
-
-
-INPUTS = {"alone": False, "with another upstream": True}
-
-
-@law("hooks.grad-function", docs=hooks.EXECUTION, over=INPUTS)
-@given(
-    problem=with_cotangent(polynomials(significant_bits=24), result=result_kind),
-    factors=hooks.factors(),
-)
-def test_grad_function(target, case, problem, factors):
-    """torch.autograd.grad runs the hooks of an input and returns what they made of its gradient.
-
-    Whether the input's grad_fn is executed, as it is for another input upstream, or not. The
-    hooks of a tensor that is no input and lies beyond one don't run.
-    """
-    f, cotangent = problem
-    leaves = f.leaves(target.device)
-    x = leaves[f.reaches.index(True)]
-    middle = target.run(f, *leaves)
-    calls, beyond = [], []
-    for number, factor in enumerate(factors):
-        middle.register_hook(hooks.watching(calls, number, factor))
-    x.register_hook(hooks.watching(beyond, 0))
-    got = torch.autograd.grad(middle * 1, [middle, x] if case else [middle], cotangent)
-    seen, last = hooks.chain(compare.to_numpy(cotangent), factors)
-    hooks.same_calls(calls, list(enumerate(seen)))
-    compare.fact(len(beyond), int(case), "calls of the hook of the tensor upstream")
-    if case:
-        gradient = derivatives.vjp(numpy_of(f), f.points, last)[f.reaches.index(True)]
-        compare.close(got[1], gradient, bound=0.0, dtype=torch.float64, what="gradient upstream")
-    compare.close(got[0], last, bound=0.0, dtype=torch.float64, what="gradient of the input")
-
-
-@law("hooks.grad-function-leaves", docs=hooks.EXECUTION)
-@given(f=polynomials(scalar=True), factors=hooks.factors())
-def test_grad_function_leaves(target, f, factors):
-    """torch.autograd.grad runs the hooks of leaves, and none of those after accumulation.
-
-    It returns what the hooks made of the gradients, and leaves .grad alone.
-    """
-    leaves = f.leaves(target.device)
-    reached = [x for x, reaches in zip(leaves, f.reaches, strict=True) if reaches]
-    accumulated = []
-    calls = [[] for _ in reached]
-    for x, noted in zip(reached, calls, strict=True):
-        x.register_post_accumulate_grad_hook(accumulated.append)
-        for number, factor in enumerate(factors):
-            x.register_hook(hooks.watching(noted, number, factor))
-    got = torch.autograd.grad(target.run(f, *leaves), reached)
-    gradients = derivatives.gradient(numpy_of(f), f.points)
-    wanted = [g for g, reaches in zip(gradients, f.reaches, strict=True) if reaches]
-    for tensor, noted, gradient in zip(got, calls, wanted, strict=True):
-        seen, last = hooks.chain(gradient, factors)
-        hooks.same_calls(noted, list(enumerate(seen)))
-        compare.close(tensor, last, bound=0.0, dtype=torch.float64, what="returned gradient")
-    compare.fact(([x.grad for x in leaves], accumulated), ([None] * len(leaves), []), "grad")
 
 
 def shorter(gradient):
@@ -407,7 +353,7 @@ def test_result_checked(target, case, f):
     wrong, error, message = case
     leaves = f.leaves(target.device)
     root = target.run(f, *leaves) * 1
-    calls = []
+    calls: hooks.Calls = []
     root.register_hook(hooks.watching(calls, 0, 2.0))
     handle = root.register_hook(wrong)
     with compare.raises(error, message):
