@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import torch
 from hypothesis import strategies as st
-from torch.autograd.function import once_differentiable
 
 from conformance import compare
 from conformance.law import given, law
@@ -313,21 +312,6 @@ def test_non_differentiable(target, problem, first):
     compare.gradients(leaves, derivatives.vjp(numpy_of(f), f.points, 2 * upstream), f.reaches)
 
 
-class Once(torch.autograd.Function):
-    """``x * x``, whose backward is not differentiable."""
-
-    @staticmethod
-    def forward(context, x):
-        context.save_for_backward(x)
-        return x * x
-
-    @staticmethod
-    @once_differentiable
-    def backward(context, cotangent):
-        (x,) = context.saved_tensors
-        return 2 * cotangent * x
-
-
 UPSTREAM = {"that requires grad": True, "that is constant": False}
 
 
@@ -342,6 +326,19 @@ def test_once_differentiable(target, case, f):
 
     Whether the upstream gradient requires grad or is a constant.
     """
+
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            context.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(context, cotangent):
+            (x,) = context.saved_tensors
+            return 2 * cotangent * x
+
     leaves = f.leaves(target.device)
     x = leaves[f.reaches.index(True)]
     root = target.run(f, *leaves)
