@@ -265,7 +265,7 @@ def test_contexts(target, problem):
 
 
 class Changing:
-    """A function whose second call saves other tensors than its first."""
+    """A function that squares when it is first called, and does something else then."""
 
     def __init__(self, change):
         self.change = change
@@ -273,17 +273,28 @@ class Changing:
 
     def __call__(self, x):
         self.calls += 1
-        if self.calls == 1:
-            return x * x
-        return {"fewer": x + 1, "shape": x.unsqueeze(0) * x.unsqueeze(0), "dtype": x.half() ** 2}[
-            self.change
-        ]
+        return x * x if self.calls == 1 else self.change(x)
+
+
+def nothing(x):
+    """Save no tensor."""
+    return x + 1
+
+
+def reshaped(x):
+    """Save tensors of another shape."""
+    return x.unsqueeze(0) * x.unsqueeze(0)
+
+
+def rounded(x):
+    """Save tensors of another dtype."""
+    return x.half() * x.half()
 
 
 CHANGES = {
-    "fewer tensors": ("fewer", "A different number of tensors was saved"),
-    "another shape": ("shape", "have different metadata"),
-    "another dtype": ("dtype", "have different metadata"),
+    "fewer tensors": (nothing, "A different number of tensors was saved"),
+    "another shape": (reshaped, "have different metadata"),
+    "another dtype": (rounded, "have different metadata"),
 }
 
 
