@@ -23,6 +23,9 @@ Factor = float | None
 Calls = list[tuple[int, torch.Tensor]]
 """The number of each hook that was called, with the gradient that it got."""
 
+Expected = list[tuple[int, Array]]
+"""The same as it should be."""
+
 FACTORS: tuple[Factor, ...] = (None, 2.0, -1.0, 0.5, 3.0)
 """What a hook multiplies its gradient by; None for one that only looks, and returns None."""
 
@@ -53,7 +56,7 @@ def chain(gradient: Array, factors: Sequence[Factor]) -> tuple[list[Array], Arra
     return seen, gradient
 
 
-def same_calls(calls: Calls, expected: Sequence[tuple[int, Array]]) -> None:
+def same_calls(calls: Calls, expected: Expected) -> None:
     """Check which hooks were called, in which order, and with which float64 gradients exactly."""
     order = [number for number, _ in expected]
     compare.fact([number for number, _ in calls], order, "hooks called, by number")

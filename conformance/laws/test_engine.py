@@ -254,16 +254,18 @@ def test_exceptions(target, case, problem, old, times, create_graph):
         x.grad = torch.full_like(x, old)
     result = case(target.run(f, *leaves) * 2) * 3
     Stopping.armed = True
+    before = torch.is_grad_enabled()
     try:
         for _ in range(times):
             with compare.raises(Stop, "^on the way$"):
                 result.backward(cotangent, retain_graph=True, create_graph=create_graph)
-            compare.fact(torch.is_grad_enabled(), True, "grad mode after the exception")
+            compare.fact(torch.is_grad_enabled(), before, "grad mode after the exception")
     finally:
         Stopping.armed = False
+        torch.set_grad_enabled(before)
     for x in leaves:
-        before = 0 * compare.to_numpy(x) + old
-        compare.close(x.grad, before, bound=0.0, dtype=torch.float64, what="grad after it")
+        untouched = 0 * compare.to_numpy(x) + old
+        compare.close(x.grad, untouched, bound=0.0, dtype=torch.float64, what="grad after it")
     result.backward(cotangent)
     gradients = derivatives.vjp(numpy_of(f), f.points, 6 * compare.to_numpy(cotangent))
     for x, gradient, reached in zip(leaves, gradients, f.reaches, strict=True):

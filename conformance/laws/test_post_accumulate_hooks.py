@@ -98,7 +98,11 @@ def test_post_accumulate_leaf(target, f):
 
 
 @law("hooks.post-accumulate-removal", docs=PAGE)
-@given(f=polynomials(scalar=True), removed=st.lists(st.integers(0, 2), unique=True), inside=st.booleans())
+@given(
+    f=polynomials(scalar=True),
+    removed=st.lists(st.integers(0, 2), unique=True),
+    inside=st.booleans(),
+)
 def test_post_accumulate_removal(target, f, removed, inside):
     """handle.remove() removes a hook after accumulation, and no other, also from within it."""
     leaves = f.leaves(target.device)

@@ -262,14 +262,15 @@ def test_in_place(target, problem, actions):
     if "retain_grad" in actions:
         compare.close(middle.grad, gradient, bound=0.0, dtype=torch.float64, what="retained grad")
     # The pass comes to the last values first; hooks on the same values run as registered.
-    expected, together = [], []
+    expected: hooks.Expected = []
+    together: hooks.Expected = []
     for number, action in reversed(list(enumerate(actions))):
         if action == "hook":
             together.insert(0, (number, gradient))
         elif action != "retain_grad":
             expected += together
             together, gradient = [], gradient * action
-    hooks.same_calls(calls, expected + together)
+    hooks.same_calls(calls, [*expected, *together])
     compare.gradients(leaves, derivatives.vjp(numpy_of(f), f.points, gradient), f.reaches)
 
 

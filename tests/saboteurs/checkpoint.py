@@ -16,7 +16,9 @@ checkpoint = torch.utils.checkpoint
 def _keywords(**changed: Any) -> Patch:
     """Patch checkpoint so that these keyword arguments are always given."""
     return rewriting(
-        checkpoint, "checkpoint", lambda *arguments, **keywords: (arguments, {**keywords, **changed})
+        checkpoint,
+        "checkpoint",
+        lambda *arguments, **keywords: (arguments, {**keywords, **changed}),
     )
 
 

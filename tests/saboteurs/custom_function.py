@@ -71,7 +71,7 @@ def _last_ones(node: Any, gradients: Any) -> Any:
 def _zeros_for_none(node: Any, gradients: Any) -> Any:
     if not isinstance(gradients, tuple):
         return gradients
-    like = next((g for g in gradients if isinstance(g, Tensor)), None)
+    like = next(g for g in gradients if isinstance(g, Tensor))
     pairs = zip(gradients, node.needs_input_grad, strict=False)
     return tuple(torch.zeros_like(like) if g is None and needs else g for g, needs in pairs)
 

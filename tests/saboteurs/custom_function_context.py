@@ -86,7 +86,10 @@ SABOTEURS = (
     ),
     Saboteur(
         "saved-as-copies", "save_for_backward saves copies, which nobody modifies",
-        ("custom-function.saved-modified:input", "custom-function.saved-modified:view of the input"),
+        (
+            "custom-function.saved-modified:input",
+            "custom-function.saved-modified:view of the input",
+        ),
         "raised nothing", _saving(_copies),
     ),
     Saboteur(

@@ -15,13 +15,14 @@ Tensor = torch.Tensor
 
 
 def _recursive(original: Any) -> Any:
-    """Passes through more nodes in a row than a stack holds raise."""
+    """A pass raises where more nodes were made since the last one than a stack holds."""
+    last: list[int] = []
 
     def backward(self: Tensor, *arguments: Any, **keywords: Any) -> None:
-        node, depth = self.grad_fn, 0
-        while node is not None and node.next_functions and depth < 2**16:
-            node, depth = node.next_functions[0][0], depth + 1
-        if depth == 2**16:
+        node: Any = self.grad_fn
+        made = node._sequence_nr() - (last[-1] if last else 0)
+        last.append(node._sequence_nr())
+        if made > 2**16:
             raise RecursionError("maximum recursion depth exceeded")
         original(self, *arguments, **keywords)
 
@@ -35,7 +36,9 @@ def _few_inputs(original: Any) -> Any:
         node: Any = self.grad_fn
         first = node.next_functions[0][0] if node.next_functions else None
         if first is not None and len(first.next_functions) > 2**12:
-            first.register_hook(lambda inputs, _: (*inputs[: 2**12], *[None] * (len(inputs) - 2**12)))
+            first.register_hook(
+                lambda inputs, _: (*inputs[: 2**12], *[None] * (len(inputs) - 2**12))
+            )
         original(self, gradient, **keywords)
 
     return backward

@@ -135,7 +135,8 @@ SABOTEURS = (
     ),
     Saboteur(
         "later-keywords-kept", "keyword arguments that a later hook returns are ignored",
-        ("module-hooks.forward-pre",), "", replacing(Module, "register_forward_pre_hook", _keywords_kept),
+        ("module-hooks.forward-pre",), "",
+        replacing(Module, "register_forward_pre_hook", _keywords_kept),
     ),
     Saboteur(
         "single-value-ignored", "a single value that a hook before forward returns is ignored",

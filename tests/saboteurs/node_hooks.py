@@ -53,8 +53,6 @@ def _second_prehook_ignored(name: str, number: int, hook: Hook) -> Hook:
     return faulty
 
 
-
-
 def _zeros_for_none(name: str, number: int, hook: Hook) -> Hook:
     def filled(gradients: Any) -> Any:
         like = next(g for g in gradients if g is not None)

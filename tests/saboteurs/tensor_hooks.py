@@ -220,7 +220,8 @@ SABOTEURS = (
     ),
     Saboteur(
         "third-hook-goes-first", "from the third on, hooks go before the others",
-        ("hooks.order", "hooks.in-place"), "h", replacing(Tensor, "register_hook", _third_goes_first),
+        ("hooks.order", "hooks.in-place"), "hooks called",
+        replacing(Tensor, "register_hook", _third_goes_first),
     ),
     Saboteur(
         "leaf-hook-ignored-where-grad-is", "a leaf that has a .grad ignores what its hooks return",
@@ -290,7 +291,8 @@ SABOTEURS = (
     ),
     Saboteur(
         "multi-grad-zeros-for-none", "a hook over several tensors gets zeros for what is not there",
-        ("hooks.multi-grad-all",), "not None", replacing(torch.autograd.graph, _MULTI, _zeros_for_none),
+        ("hooks.multi-grad-all",), "not None",
+        replacing(torch.autograd.graph, _MULTI, _zeros_for_none),
     ),
     Saboteur(
         "multi-grad-any-once", "in mode any the hook runs in the first pass only",
