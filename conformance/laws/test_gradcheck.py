@@ -1,0 +1,179 @@
+"""gradcheck and gradgradcheck: their verdicts on Functions known to be right, or wrong."""
+
+import torch
+from hypothesis import strategies as st
+
+from conformance import compare
+from conformance.law import given, law
+from strategies import tensors
+
+POINTS = tensors(
+    dtype=torch.float64,
+    shape=(2, 2),
+    values="away-from-kinks",
+    layouts=("contiguous", "transposed"),
+)
+
+
+class Right(torch.autograd.Function):
+    """The cubic Legendre polynomial with its derivatives; faulty ones derive from it."""
+
+    @staticmethod
+    def forward(x):
+        return (x * x * x * 5 - x * 3) * 0.5
+
+    @staticmethod
+    def setup_context(context, inputs, output):
+        context.save_for_backward(*inputs)
+        context.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(context, cotangent):
+        (x,) = context.saved_tensors
+        return cotangent * (x * x * 5 - 1) * 1.5
+
+    @staticmethod
+    def jvp(context, tangent):
+        (x,) = context.saved_tensors
+        return tangent * (x * x * 5 - 1) * 1.5
+
+
+class Scaled(Right):
+    """Its gradient is 1 % too large."""
+
+    @staticmethod
+    def backward(context, cotangent):
+        return Right.backward(context, cotangent) * 1.01
+
+
+class OneEntry(Right):
+    """One entry of its gradient is off by a tenth, whatever the cotangent's other entries."""
+
+    @staticmethod
+    def backward(context, cotangent):
+        gradient = Right.backward(context, cotangent)
+        wrong = torch.zeros_like(gradient)
+        wrong[-1, 0] = 0.1
+        return gradient + wrong * cotangent
+
+
+class Mixed(Right):
+    """Its Jacobian has an entry off the diagonal."""
+
+    @staticmethod
+    def backward(context, cotangent):
+        return Right.backward(context, cotangent) + cotangent.mT * 0.5
+
+
+class Undifferentiated(Right):
+    """Its gradient is right, and cannot be differentiated rightly."""
+
+    @staticmethod
+    def backward(context, cotangent):
+        (x,) = context.saved_tensors
+        return cotangent * (x.detach() * x * 5 - 1) * 1.5
+
+
+class WrongTangent(Right):
+    """Its forward derivative has the wrong sign."""
+
+    @staticmethod
+    def jvp(context, tangent):
+        return -Right.jvp(context, tangent)
+
+
+class Unsteady(Right):
+    """Its gradient differs a little each time."""
+
+    times = 0
+
+    @staticmethod
+    def backward(context, cotangent):
+        Unsteady.times += 1
+        return Right.backward(context, cotangent) * (1 + 1e-9 * Unsteady.times)
+
+
+@law("gradcheck.right", docs="torch.autograd.gradcheck.gradcheck")
+@given(x=POINTS, fast=st.booleans(), forward=st.booleans())
+def test_right(target, x, fast, forward):
+    """gradcheck and gradgradcheck return True for a right Function, and leave its inputs alone.
+
+    In fast mode or not, with the forward derivative or without.
+    """
+    leaf = x.requires_grad_()
+    before = compare.to_numpy(leaf)
+    checked = torch.autograd.gradcheck(
+        Right.apply, (leaf,), fast_mode=fast, check_forward_ad=forward
+    )
+    compare.fact(checked, True, "gradcheck")
+    twice = torch.autograd.gradgradcheck(Right.apply, (leaf,), fast_mode=fast)
+    compare.fact(twice, True, "gradgradcheck")
+    compare.unchanged(leaf, before, "input")
+    compare.fact((leaf.grad, leaf.requires_grad), (None, True), "grad and flag of the input")
+    compare.fact(torch.is_grad_enabled(), True, "grad mode afterwards")
+
+
+WRONG = {"scaled": Scaled, "one entry": OneEntry, "mixed": Mixed}
+
+
+@law("gradcheck.wrong", docs="torch.autograd.gradcheck.gradcheck", over=WRONG)
+@given(x=POINTS)
+def test_wrong(target, case, x):
+    """gradcheck raises for a Function with a wrong gradient, or returns False where asked to.
+
+    A gradient off by a hundredth, by a tenth in one entry, or with an entry off the diagonal.
+    """
+    leaf = x.requires_grad_()
+    compare.fact(torch.autograd.gradcheck(Right.apply, (leaf,)), True, "of a right Function")
+    with compare.raises(RuntimeError, "Jacobian mismatch for output 0"):
+        torch.autograd.gradcheck(case.apply, (leaf,))
+    quietly = torch.autograd.gradcheck(case.apply, (leaf,), raise_exception=False)
+    compare.fact(quietly, False, "gradcheck without exceptions")
+
+
+@law("gradcheck.second-order", docs="torch.autograd.gradcheck.gradgradcheck")
+@given(x=POINTS)
+def test_second_order(target, x):
+    """gradgradcheck raises for a Function whose second derivative alone is wrong.
+
+    gradcheck finds nothing wrong with it.
+    """
+    leaf = x.requires_grad_()
+    first = torch.autograd.gradcheck(Undifferentiated.apply, (leaf,))
+    compare.fact(first, True, "gradcheck")
+    with compare.raises(RuntimeError, "Jacobian mismatch"):
+        torch.autograd.gradgradcheck(Undifferentiated.apply, (leaf,))
+
+
+@law("gradcheck.forward", docs="torch.autograd.gradcheck.gradcheck")
+@given(x=POINTS)
+def test_forward(target, x):
+    """gradcheck with check_forward_ad=True raises for a wrong jvp, which it ignores otherwise."""
+    leaf = x.requires_grad_()
+    compare.fact(torch.autograd.gradcheck(WrongTangent.apply, (leaf,)), True, "gradcheck")
+    with compare.raises(RuntimeError, "Jacobian computed with forward"):
+        torch.autograd.gradcheck(WrongTangent.apply, (leaf,), check_forward_ad=True)
+
+
+@law("gradcheck.deterministic", docs="torch.autograd.gradcheck.gradcheck")
+@given(x=POINTS)
+def test_deterministic(target, x):
+    """gradcheck raises if the same pass gives different gradients, beyond nondet_tol."""
+    leaf = x.requires_grad_()
+    Unsteady.times = 0
+    tolerant = torch.autograd.gradcheck(
+        Unsteady.apply, (leaf,), nondet_tol=1e-3, check_undefined_grad=False
+    )
+    compare.fact(tolerant, True, "gradcheck with a tolerance")
+    with compare.raises(RuntimeError, "Backward is not reentrant"):
+        torch.autograd.gradcheck(Unsteady.apply, (leaf,))
+
+
+@law("gradcheck.needs-grad", docs="torch.autograd.gradcheck.gradcheck", level="should")
+@given(x=POINTS)
+def test_needs_grad(target, x):
+    """gradcheck without any input that requires grad raises: it would check nothing."""
+    with compare.raises(ValueError, "expects at least one input tensor to require gradient"):
+        torch.autograd.gradcheck(Right.apply, (x,))
+    checked = torch.autograd.gradcheck(Right.apply, (x.requires_grad_(),))
+    compare.fact(checked, True, "gradcheck")
