@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from conformance.programs.writer import Picks, Plan, Writer, literal, numbers
 from conformance.reference import tape_operations as operations
-from conformance.reference.tape import Geometry, Tensor, is_contiguous
+from conformance.reference.tape import Geometry, Tensor, Window, is_contiguous
 from conformance.reference.tape_operations import Operation, Shape
 
 SHAPES: tuple[Shape, ...] = ((2,), (), (3,), (2, 2), (1,), (2, 3), (1, 2), (3, 1))
@@ -18,7 +19,7 @@ SHAPES: tuple[Shape, ...] = ((2,), (), (3,), (2, 2), (1,), (2, 3), (1, 2), (3, 1
 def leaf(writer: Writer, picks: Picks) -> Plan:
     """A tensor from numbers; three of four require grad."""
     values = numbers(picks.option, SHAPES[picks.first % len(SHAPES)])
-    requires_grad = picks.second < 192
+    requires_grad = picks.second < 192 and not writer.tape.mode.inference
     (name,) = writer.new()
     text = f"{name} = {literal(values, requires_grad=requires_grad)}"
     return Plan(text, lambda: writer.tape.leaf(values, requires_grad), (name,))
@@ -117,7 +118,7 @@ class View(NamedTuple):
 
     text: str
     legal: Callable[[Tensor], bool]
-    window: Callable[[int, Shape, tuple[int, ...]], Geometry]
+    window: Window
 
 
 def _rank(least: int) -> Callable[[Tensor], bool]:
@@ -172,9 +173,12 @@ def view(writer: Writer, picks: Picks) -> Plan | None:
         return None
     kind = kinds[picks.option % len(kinds)]
     (name,) = writer.new()
-    geometry = kind.window(tensor.offset, tensor.shape, tensor.strides)
     text = f"{name} = {kind.text.format(a=a)}"
-    return Plan(text, lambda: writer.tape.view(tensor, geometry), (name,))
+    return Plan(text, lambda: writer.tape.view(tensor, kind.window), (name,))
+
+
+def _entry(number: int, offset: int, shape: Shape, strides: tuple[int, ...]) -> Geometry:
+    return offset + number * strides[0], shape[1:], strides[1:]
 
 
 def unbind(writer: Writer, picks: Picks) -> Plan | None:
@@ -190,8 +194,7 @@ def unbind(writer: Writer, picks: Picks) -> Plan | None:
     text = f"{', '.join(results)}{',' if len(results) == 1 else ''} = {a}.unbind()"
 
     def action() -> list[Tensor]:
-        step, rest = tensor.strides[0], (tensor.shape[1:], tensor.strides[1:])
-        places = [tensor.offset + number * step for number in range(tensor.shape[0])]
-        return [writer.tape.view(tensor, (place, *rest), multiple=True) for place in places]
+        windows = [partial(_entry, number) for number in range(tensor.shape[0])]
+        return [writer.tape.view(tensor, window, multiple=True) for window in windows]
 
     return Plan(text, action, results)

@@ -106,6 +106,8 @@ def backward_many(writer: Writer, picks: Picks) -> Plan | None:
     if any(root is None for root in roots):
         return None
     found = [root for root in roots if root is not None]
+    if any(root.value is not None and root.value.shape != root.tensor.shape for root in found):
+        return None  # the second root's error has a text that tells nothing
     words = ("retain_graph=True", "", "create_graph=True")[picks.option % 3]
     gradients = ", ".join(root.gradient or "None" for root in found)
     names = ", ".join(root.name for root in found)

@@ -20,11 +20,13 @@ from conformance import compare
 class Step:
     """One statement; from then on each expression in ``then`` has that value, ``...`` any.
 
-    A statement that is to fail names the text of its RuntimeError, as a regular expression.
+    ``written`` names the tensors whose version moves. A statement that is to fail has in
+    ``raises`` the text of its RuntimeError, a regular expression.
     """
 
     text: str
     then: dict[str, Any]
+    written: tuple[str, ...] = ()
     raises: str = ""
 
 
@@ -39,8 +41,10 @@ class Program:
         lines = []
         for step in self.steps:
             then = "".join(f"\n        {key!r}: {value!r}," for key, value in step.then.items())
-            error = f", raises={step.raises!r}" if step.raises else ""
-            lines.append(f"    Step({step.text!r}, {{{then}{chr(10) + '    ' if then else ''}}}{error}),")
+            then += "\n    " if then else ""
+            rest = f", written={step.written}" if step.written else ""
+            rest += f", raises={step.raises!r}" if step.raises else ""
+            lines.append(f"    Step({step.text!r}, {{{then}}}{rest}),")
         return "Program((\n" + "\n".join(lines) + "\n))"
 
     def _repr_pretty_(self, printer: Any, _: bool) -> None:
@@ -58,6 +62,12 @@ def memory(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
+def version(value: Any) -> int | None:
+    """Return a tensor's version; an inference tensor has none, nor has what is no tensor."""
+    counts = isinstance(value, torch.Tensor) and not value.is_inference()
+    return value._version if counts else None
+
+
 def follow(program: Program) -> None:
     """Run the statements one by one; after each, compare everything that is known to be true.
 
@@ -69,7 +79,12 @@ def follow(program: Program) -> None:
     try:
         for number, step in enumerate(program.steps, 1):
             where = f"step {number}, {step.text}"
+            versions = {name: version(value) for name, value in names.items()}
             perform(step, where, names)
+            for name, version_before in versions.items():
+                moved = version(names[name]) != version_before
+                what = f"after {where}, whether the version of {name} moved"
+                compare.fact(moved, name in step.written, what)
             expected.update(step.then)
             for text, value in expected.items():
                 if value is not ...:
@@ -96,7 +111,9 @@ def perform(step: Step, where: str, names: dict[str, Any]) -> None:
         raise
     except Exception as error:
         text = str(error).partition("\n")[0]
-        raise AssertionError(f"{where}: got {type(error).__name__} {text!r}, expected none") from error
+        raise AssertionError(
+            f"{where}: got {type(error).__name__} {text!r}, expected none"
+        ) from error
 
 
 def evaluated(text: str, names: dict[str, Any]) -> Any:

@@ -60,6 +60,7 @@ class Writer:
         if plan is None:
             return
         raises = ""
+        before = {name: tensor.counter.version for name, tensor in self.tensors.items()}
         try:
             made = plan.action()
         except Unspecified:
@@ -71,7 +72,8 @@ class Writer:
             named = zip(plan.names, results, strict=False)
             self.tensors.update({name: t for name, t in named if t is not None})
             self.made += len(plan.names)
-        self._note(plan.text, raises)
+        written = [n for n, version in before.items() if self._counts(n, version)]
+        self._note(plan.text, raises, tuple(written))
 
     def new(self, count: int = 1) -> tuple[str, ...]:
         """Return names for results."""
@@ -90,11 +92,17 @@ class Writer:
             if not (self.tape.mode.records and tensor.unspecified)
         }
 
-    def _note(self, text: str, raises: str) -> None:
+    def _counts(self, name: str, version: int) -> bool:
+        tensor = self.tensors[name]
+        return tensor.counter.version > version and not tensor.inference
+
+    def _note(self, text: str, raises: str, written: tuple[str, ...]) -> None:
         now = {key: value for key, value in self._observations()}
-        gone = {key: ... for key, value in self.known.items() if key not in now and value is not ...}
+        gone = {
+            key: ... for key, value in self.known.items() if key not in now and value is not ...
+        }
         new = {key: value for key, value in now.items() if self.known.get(key, gone) != value}
-        self.steps.append(Step(text, {**new, **gone}, raises))
+        self.steps.append(Step(text, {**new, **gone}, written, raises))
         self.known.update({**new, **gone})
 
     def _observations(self) -> Iterable[tuple[str, Any]]:
@@ -135,9 +143,8 @@ def observations(name: str, tensor: Tensor) -> Iterable[tuple[str, Any]]:
         yield f"{name}.is_inference()", True
         yield f"{name}.requires_grad", tensor.requires_grad
         return
-    if tensor.counter.known:
-        yield f"{name}._version", tensor.counter.version
-    yield f"{name}._is_view()", tensor.base is not None
+    if tensor.owned:
+        yield f"{name}._is_view()", tensor.base is not None
     if not tensor.unspecified:
         yield f"{name}.requires_grad", tensor.requires_grad
         yield f"{name}.is_leaf", tensor.is_leaf

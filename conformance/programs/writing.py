@@ -119,11 +119,10 @@ def write_item(writer: Writer, picks: Picks) -> Plan | None:
     if not kinds:
         return None
     kind = kinds[picks.second % len(kinds)]
-    geometry = kind.window(target.offset, target.shape, target.strides)
     number = (3.0, 0.0, -1.0)[picks.option % 3]
 
     def action() -> None:
-        part = writer.tape.view(target, geometry)
+        part = writer.tape.view(target, kind.window)
         writer.tape.write(part, operations.constant(np.full(part.shape, number)))
 
     return Plan(f"{kind.text.format(a=a)} = {number}", action)
@@ -131,7 +130,9 @@ def write_item(writer: Writer, picks: Picks) -> Plan | None:
 
 def _settable(writer: Writer) -> list[str]:
     tensors = writer.tensors.items()
-    return [n for n, t in tensors if t.owned and not t.unspecified and not writer.tape.mode.inference]
+    return [
+        n for n, t in tensors if t.owned and not t.unspecified and not writer.tape.mode.inference
+    ]
 
 
 def detach(writer: Writer, picks: Picks) -> Plan | None:
@@ -171,4 +172,6 @@ def flag(writer: Writer, picks: Picks) -> Plan | None:
         return None
     text, value = FLAG_TEXTS[picks.option % len(FLAG_TEXTS)]
     tensor = writer.tensors[a]
+    if "=" in text and not tensor.is_leaf and value:  # whether that is a change is not said
+        return None
     return Plan(text.format(a=a), lambda: writer.tape.require_grad(tensor, value))

@@ -12,7 +12,7 @@ anything changed, and flags of tensors (``unspecified``, ``orphaned`` ...) name 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,8 @@ from conformance.reference.tape_operations import (
 
 Geometry = tuple[int, Shape, tuple[int, ...]]
 """Offset, shape and strides of a window on memory."""
+Window = Callable[[int, Shape, tuple[int, ...]], Geometry]
+"""What a view makes of a geometry."""
 
 LARGEST, FINEST = 2.0**16, 2.0**-8  # products of two such numbers, and sums of them, are exact
 
@@ -52,10 +54,14 @@ class Inexact(Exception):
 
 @dataclass(eq=False)
 class Memory:
-    """Numbers that tensors look at. ``laid_out``: whether their order in torch is known."""
+    """Numbers that tensors look at, and how often they were written to, by whatever tensor.
+
+    ``laid_out``: whether their order in torch is known.
+    """
 
     numbers: Array
     laid_out: bool = True
+    writes: int = 0
 
 
 @dataclass(eq=False)
@@ -66,22 +72,35 @@ class Counter:
     """
 
     version: int = 0
-    known: bool = True
     views: list[Tensor] = field(default_factory=list)
 
 
 @dataclass(eq=False)
 class Saved:
-    """An operand as it was when it was saved; ``counter`` is None for a copy of its own."""
+    """An operand as it was when it was saved, and the tensor it was; None for a copy of its own.
+
+    A pass that reads it compares counters. A write that they did not count, through ``.data``,
+    goes unnoticed, and what the pass then reads is anybody's guess.
+    """
 
     operand: Tensor
-    counter: Counter | None
+    source: Tensor | None
     version: int
+    writes: int
+    cuts: int
 
     @property
     def modified(self) -> bool:
-        """Whether the memory was written to since."""
-        return self.counter is not None and self.counter.version != self.version
+        """Whether the counter says that the memory was written to since."""
+        return self.source is not None and self.source.counter.version != self.version
+
+    @property
+    def spoiled(self) -> bool:
+        """Whether it was written to, and the counter does not say so; or detached in place."""
+        if self.source is None:
+            return False
+        written = self.source.memory.writes != self.writes
+        return self.source.cuts != self.cuts or (written and not self.modified)
 
 
 @dataclass(eq=False)
@@ -120,7 +139,8 @@ class Tensor:
     itself; ``within`` are the numbers of its elements there, ``base_edge`` the base's history
     when its own was made. ``owned``: nobody else's memory, as far as is promised.
     ``orphaned``: a view whose history was made anew, so that graphs may hold an older one.
-    ``unspecified``: a view whose place in the graph nothing promises.
+    ``unspecified``: a view whose place in the graph nothing promises. ``cuts`` counts
+    ``detach_``.
     """
 
     memory: Memory
@@ -143,15 +163,17 @@ class Tensor:
     orphaned: bool = False
     unspecified: bool = False
     inference: bool = False
+    cuts: int = 0
 
     @property
     def positions(self) -> Array:
         """Where in memory each element lies."""
-        found = np.full(self.shape, self.offset)
-        for axis, (size, stride) in enumerate(zip(self.shape, self.strides, strict=True)):
-            steps = np.arange(size) * stride
-            found = found + steps.reshape([-1 if a == axis else 1 for a in range(len(self.shape))])
-        return found
+        return places(self.geometry)
+
+    @property
+    def geometry(self) -> Geometry:
+        """Offset, shape and strides."""
+        return self.offset, self.shape, self.strides
 
     @property
     def values(self) -> Array:
@@ -181,6 +203,16 @@ class Tensor:
     def overlaps_itself(self) -> bool:
         """Whether two elements are one place in memory, as after ``expand``."""
         return len(np.unique(self.positions)) < self.positions.size
+
+
+def places(geometry: Geometry) -> Array:
+    """Where each element of a window lies."""
+    offset, shape, strides = geometry
+    found = np.full(shape, offset)
+    for axis, (size, stride) in enumerate(zip(shape, strides, strict=True)):
+        steps = np.arange(size) * stride
+        found = found + steps.reshape([-1 if a == axis else 1 for a in range(len(shape))])
+    return found
 
 
 def strides_of(shape: Shape) -> tuple[int, ...]:
@@ -262,7 +294,7 @@ class Tape:
         if strange:
             raise Unspecified
         saved = {
-            number: Saved(snapshot(o), o.counter, o.counter.version)
+            number: Saved(snapshot(o), o, o.counter.version, o.memory.writes, o.cuts)
             for number, o in enumerate(operands)
             if number in needed
         }
@@ -270,29 +302,28 @@ class Tape:
 
     # Views: the same memory, and a history of one ``gather``.
 
-    def view(self, tensor: Tensor, geometry: Geometry, *, multiple: bool = False) -> Tensor:
+    def view(self, tensor: Tensor, window: Window, *, multiple: bool = False) -> Tensor:
         """Look at some of a tensor's elements. A view of a view has the first one's base.
 
         ``multiple``: it is one of several that one operation returned.
         """
         base = tensor.base or tensor
-        made = Tensor(tensor.memory, *geometry, tensor.counter)
+        made = Tensor(tensor.memory, *window(*tensor.geometry), tensor.counter)
         made.base, made.owned, made.inference = base, tensor.owned, tensor.inference
         made.multiple = multiple or tensor.multiple
-        made.within = numbers_in(base, made.positions)
+        there = places(window(0, tensor.shape, strides_of(tensor.shape)))
+        made.within = there if tensor.within is None else tensor.within.reshape(-1)[there]
         tensor.subviews = True
         made.base_edge = base.edge
         made.unspecified = not self.mode.records or tensor.unspecified
         if self.records(tensor):
-            there = numbers_in(tensor, made.positions)
             made.node = Node(gather(there, tensor.shape), (tensor.edge,))
         tensor.counter.views.append(made)
         return made
 
     def detach(self, tensor: Tensor) -> Tensor:
         """The same memory and counter, outside the graph, and no view."""
-        geometry = (tensor.offset, tensor.shape, tensor.strides)
-        made = Tensor(tensor.memory, *geometry, tensor.counter)
+        made = Tensor(tensor.memory, *tensor.geometry, tensor.counter)
         made.owned, made.inference = tensor.owned, tensor.inference
         return made
 
@@ -322,6 +353,7 @@ class Tape:
             raise Illegal("Can't detach views in-place")
         if tensor.subviews or tensor.retains or tensor.inference or tensor.accumulator:
             raise Unspecified
+        tensor.cuts += tensor.node is not None
         tensor.flag, tensor.node = False, None
 
     def retain_grad(self, tensor: Tensor) -> None:
@@ -352,15 +384,16 @@ class Tape:
         before = snapshot(tensor)
         result = self.apply(operation, before, *others)
         if result.node is not None and 0 in result.node.saved:
-            result.node.saved[0].counter = None  # the old values are kept in a copy
+            result.node.saved[0].source = None  # the old values are kept in a copy
         self.store(tensor, result.values)
         if result.node is not None:
             self._rebase(tensor, result.node)
         self._renew_views(tensor.counter)
 
     def store(self, tensor: Tensor, values: Array) -> None:
-        """Put numbers into memory, and count it. An inference tensor has nothing to count with."""
+        """Put numbers into memory, and count it."""
         tensor.memory.numbers[tensor.positions] = values
+        tensor.memory.writes += 1
         tensor.counter.version += 1
 
     def store_unrecorded(self, tensor: Tensor, values: Array) -> None:
@@ -373,7 +406,7 @@ class Tape:
     ) -> None:
         errors = []
         if tensor.inference and not self.mode.inference:
-            errors.append("Inplace update to inference tensor outside InferenceMode")
+            raise Unspecified  # it raises, but whether it writes before it does is not promised
         if self.records(tensor, *others):
             errors += self._errors_of_recorded_write(tensor)
             if tensor.unspecified:
@@ -445,14 +478,4 @@ def set_node(tensor: Tensor, node: Node) -> None:
 
 def is_contiguous(tensor: Tensor) -> bool:
     """Whether the elements follow each other row by row without gaps."""
-    return bool(
-        np.array_equal(tensor.positions, tensor.offset + positions_of(tensor.shape))
-    )
-
-
-def numbers_in(tensor: Tensor, positions: Array) -> Array:
-    """The numbers of a tensor's elements that lie at some positions in memory."""
-    where = {int(p): n for n, p in reversed(list(enumerate(tensor.positions.reshape(-1))))}
-    found = [where[int(p)] for p in positions.reshape(-1)]
-    return np.array(found, dtype=int).reshape(positions.shape)
-
+    return bool(np.array_equal(tensor.positions, tensor.offset + positions_of(tensor.shape)))

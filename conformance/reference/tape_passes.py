@@ -27,7 +27,7 @@ from conformance.reference.tape import (
 from conformance.reference.tape_operations import add, clone, scale
 
 TWICE = "Trying to backward through the graph a second time"
-MODIFIED = "modified by an inplace operation"
+MODIFIED = "modified (by an )?inplace"
 UNUSED = "to not have been used in the graph"
 
 
@@ -91,7 +91,7 @@ def _result(gradient: Tensor | None) -> Tensor | None:
     if gradient is None:
         return None
     made = fresh(gradient.values, gradient.node)
-    made.owned, made.counter.known = False, False
+    made.owned = False
     return made
 
 
@@ -123,6 +123,7 @@ class _Pass:
         accumulates: bool,
     ) -> None:
         self.tape, self.options, self.accumulates = tape, options, accumulates
+        self.captured = [] if accumulates or targets is None else targets
         self.seeds = [
             (_edge(root), fresh(np.ones(root.shape)) if gradient is None else gradient)
             for root, gradient in zip(roots, gradients, strict=True)
@@ -135,8 +136,14 @@ class _Pass:
         self.given: dict[Memory, list[tuple[Tensor, bool]]] = {}
 
     def run(self, errors: Sequence[str] = ()) -> None:
-        """Walk, in the mode that ``create`` says; or fail, for these errors or others."""
+        """Walk, in the mode that ``create`` says; or fail, for these errors or others.
+
+        Whether a root that leads to no target counts as met is not promised.
+        """
         self._check(errors)
+        for node, _ in self.seeds:
+            if node not in self.needed:
+                _doubt(node)
         mode = self.tape.mode
         self.tape.mode = Mode(self.options.create)
         for node, gradient in self.seeds:
@@ -160,12 +167,16 @@ class _Pass:
             raise Unspecified
         if node.operation is None or not self._goes_on(node):
             return ""
+        if node in self.captured and any(hook.factor and not hook.removed for hook in node.hooks):
+            raise Unspecified
         reads = {read for number in self._goes_on(node) for read in node.operation.reads[number]}
         if node.freed:
             if reads:
                 return TWICE
             if node.saved or node.operation.repeatable is None:
                 raise Unspecified
+        elif any(saved.spoiled for saved in node.saved.values()):
+            raise Unspecified
         elif any(node.saved[number].modified for number in reads):
             return MODIFIED
         elif any(saved.modified for saved in node.saved.values()):
@@ -185,11 +196,9 @@ class _Pass:
         """End in an error: nobody knows how far the pass came."""
         for node in self.reached:
             node.failed = node.leaf is None
-            for hook in node.hooks:
-                hook.unspecified = True
-            for tensor in (node.leaf, node.retainer):
-                if tensor is not None and (self.accumulates or tensor is node.retainer):
-                    tensor.grad_known = False
+            _doubt(node)
+            if node.leaf is not None and self.accumulates:
+                node.leaf.grad_known = False
         raise Illegal("|".join(errors))
 
     def _arrive(self, node: Node, gradient: Tensor) -> None:
@@ -254,7 +263,7 @@ class _Pass:
             added = fresh(leaf.grad.values + gradient.values)
             self.tape.store_unrecorded(leaf.grad, added.values)
             return
-        leaf.grad.memory.laid_out = leaf.grad.counter.known = False
+        leaf.grad.memory.laid_out = False
 
     def _note_owner(self, made: Tensor, gradient: Tensor) -> None:
         """Two first gradients that are one, looked at differently, may share their memory."""
@@ -266,6 +275,14 @@ class _Pass:
             if viewed or other_viewed:
                 made.owned = other.owned = False
         others.append((made, viewed))
+
+
+def _doubt(node: Node) -> None:
+    """Expect nothing more of a node's hooks, nor of the gradient it retains."""
+    for hook in node.hooks:
+        hook.unspecified = True
+    if node.retainer is not None:
+        node.retainer.grad_known = False
 
 
 def _saved(node: Node) -> list[tuple[int, Saved]]:
