@@ -15,6 +15,7 @@ PAGES = {
     "views": "tensor_view.html",
     "writes": "notes/autograd.html#in-place-correctness-checks",
     "writes-through-views": "notes/autograd.html#in-place-operations-with-autograd",
+    "tensors-through-views": "notes/autograd.html#in-place-operations-with-autograd",
     "flags": "notes/autograd.html#setting-requires-grad",
     "modes": "notes/autograd.html#grad-modes",
     "higher-order": "torch.autograd.grad",

@@ -10,8 +10,8 @@ import numpy as np
 
 from conformance.programs.writer import Picks, Plan, Writer, literal, numbers
 from conformance.reference import tape_operations as operations
-from conformance.reference.tape import Geometry, Tensor, Window, is_contiguous
 from conformance.reference.tape_operations import Operation, Shape
+from conformance.reference.tape_tensors import Geometry, Tensor, Window, is_contiguous
 
 SHAPES: tuple[Shape, ...] = ((2,), (), (3,), (2, 2), (1,), (2, 3), (1, 2), (3, 1))
 
@@ -102,7 +102,7 @@ def binary(writer: Writer, picks: Picks) -> Plan | None:
         return None
     first = writer.tensors[a]
     fitting = [n for n, t in writer.usable().items() if broadcasts(first.shape, t.shape)]
-    b = writer.pick(picks.second, fitting)
+    b = a if picks.second < 48 else writer.pick(picks.second, fitting)
     assert b is not None
     second = writer.tensors[b]
     kinds = [kind for kind in BINARY if kind.legal(first.shape, second.shape)]
@@ -164,7 +164,8 @@ def view(writer: Writer, picks: Picks) -> Plan | None:
     if writer.tape.mode.inference:
         return None
     names = [n for n, t in writer.usable().items() if viewable(t) and not t.inference]
-    a = writer.pick(picks.first, names)
+    results = [n for n in names if not writer.tensors[n].flag]  # views that may be written to
+    a = writer.pick(picks.first, results if results and picks.second < 160 else names)
     if a is None:
         return None
     tensor = writer.tensors[a]

@@ -11,8 +11,8 @@ from conformance.programs.writer import Picks, Plan, Writer, literal, numbers
 from conformance.programs.writing import RARE
 from conformance.reference import tape_operations as operations
 from conformance.reference import tape_passes
-from conformance.reference.tape import Tensor, fresh
 from conformance.reference.tape_passes import Options
+from conformance.reference.tape_tensors import Tensor, fresh
 
 ONCE, RETAINED, RECORDED = Options(), Options(retain=True), Options(create=True)
 OPTIONS = {
@@ -44,7 +44,7 @@ def _root(writer: Writer, pick: int, option: int) -> Root | None:
     if name is None:
         return None
     tensor = names[name]
-    if np.size(tensor.values) == 1 and option % 4 < 3 or option % 32 == 31:
+    if (np.size(tensor.values) == 1 and option % 4 < 3) or option % 32 == 31:
         return Root(name, tensor, "", None)
     shape = tensor.shape if option % 32 != 30 else (4,)
     values = numbers(option, shape)
@@ -81,6 +81,11 @@ def backward(writer: Writer, picks: Picks) -> Plan | None:
     """A pass that frees, or retains."""
     words = ("", "retain_graph=True", "", "retain_graph=True", "retain_graph=False")
     return _backward(writer, picks, words[picks.second % len(words)], None)
+
+
+def backward_retained(writer: Writer, picks: Picks) -> Plan | None:
+    """A pass that retains."""
+    return _backward(writer, picks, "retain_graph=True", None)
 
 
 def backward_recorded(writer: Writer, picks: Picks) -> Plan | None:
@@ -141,10 +146,13 @@ def grad(writer: Writer, picks: Picks) -> Plan | None:
     )
 
     def action() -> list[Tensor | None]:
-        return tape_passes.grad(
+        found = tape_passes.grad(
             writer.tape, [root.tensor], [root.value], [writer.tensors[n] for n in inputs],
             OPTIONS[words], bool(allow),
         )  # fmt: skip
+        unused = [name for name, result in zip(results, found, strict=True) if result is None]
+        writer.identities.update({f"{name} is None": lambda: True for name in unused})
+        return found
 
     return Plan(f"{', '.join(results)}{',' if len(results) == 1 else ''} = {call}", action, results)
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from conformance.programs.program import Program, Step
-from conformance.reference.tape import Hook, Illegal, Inexact, Tape, Tensor, Unspecified
+from conformance.reference.tape import Tape
 from conformance.reference.tape_operations import Array, Shape
+from conformance.reference.tape_tensors import Hook, Illegal, Inexact, Tensor, Unspecified
 from strategies.devices import current_device
 
 NUMBERS = (1.0, 2.0, -1.0, 0.5, 3.0, -2.0, 0.25)
@@ -45,6 +46,7 @@ class Writer:
         self.identities: dict[str, Callable[[], bool]] = {}
         self.steps: list[Step] = []
         self.known: dict[str, Any] = {}
+        self.touched: dict[str, int] = {}
         self.made = 0
 
     def program(self) -> Program:
@@ -70,9 +72,12 @@ class Writer:
         else:
             results = [made] if made is None or isinstance(made, Tensor) else made
             named = zip(plan.names, results, strict=False)
-            self.tensors.update({name: t for name, t in named if t is not None})
+            new = {name: t for name, t in named if t is not None}
+            self.tensors.update(new)
+            self.touched.update(dict.fromkeys(new, len(self.steps)))
             self.made += len(plan.names)
         written = [n for n, version in before.items() if self._counts(n, version)]
+        self.touched.update(dict.fromkeys(written, len(self.steps)))
         self._note(plan.text, raises, tuple(written))
 
     def new(self, count: int = 1) -> tuple[str, ...]:
@@ -80,8 +85,8 @@ class Writer:
         return tuple(f"x{self.made + number}" for number in range(count))
 
     def pick(self, pick: int, names: Iterable[str]) -> str | None:
-        """Choose one of some names; the last one more often than any other."""
-        newest = list(names)[::-1]
+        """Choose one of some names; the last made or written more often than any other."""
+        newest = sorted(names, key=lambda name: self.touched.get(name, 0))[::-1]
         return newest[max(pick - 64, 0) % len(newest)] if newest else None
 
     def usable(self) -> dict[str, Tensor]:
@@ -97,7 +102,7 @@ class Writer:
         return tensor.counter.version > version and not tensor.inference
 
     def _note(self, text: str, raises: str, written: tuple[str, ...]) -> None:
-        now = {key: value for key, value in self._observations()}
+        now = dict(self._observations())
         gone = {
             key: ... for key, value in self.known.items() if key not in now and value is not ...
         }

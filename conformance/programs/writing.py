@@ -10,8 +10,8 @@ import numpy as np
 from conformance.programs.computing import VIEWS, broadcasts, viewable
 from conformance.programs.writer import Picks, Plan, Writer
 from conformance.reference import tape_operations as operations
-from conformance.reference.tape import Tensor
 from conformance.reference.tape_operations import Operation, Shape
+from conformance.reference.tape_tensors import Tensor
 
 
 class Write(NamedTuple):
@@ -51,6 +51,8 @@ def _target(writer: Writer, picks: Picks) -> str | None:
     """A tensor to write to; one that may be written to, more often than not."""
     names = {n: t for n, t in writer.usable().items() if t.owned}
     allowed = [n for n, t in names.items() if not _refused(writer, t)]
+    views = [n for n in allowed if names[n].base is not None]
+    allowed = views if views and picks.option < 128 else allowed
     return writer.pick(picks.first, allowed if allowed and picks.second < RARE else names)
 
 
@@ -99,7 +101,7 @@ def write_tensor(writer: Writer, picks: Picks) -> Plan | None:
     if b is None:
         return None
     other = writer.tensors[b]
-    kinds = WRITES_OF_TENSORS
+    kinds: tuple[Write, ...] = WRITES_OF_TENSORS
     if other is target:  # what a copy to itself records is not promised
         kinds = tuple(kind for kind in kinds if kind.operation is not operations.overwrite)
     kind = kinds[picks.option % len(kinds)]

@@ -12,19 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from conformance.reference.tape import (
-    Hook,
+from conformance.reference.tape import Mode, Tape
+from conformance.reference.tape_operations import add, clone, scale
+from conformance.reference.tape_tensors import (
     Illegal,
     Memory,
-    Mode,
     Node,
     Saved,
-    Tape,
     Tensor,
     Unspecified,
     fresh,
 )
-from conformance.reference.tape_operations import add, clone, scale
 
 TWICE = "Trying to backward through the graph a second time"
 MODIFIED = "modified (by an )?inplace"
@@ -314,6 +312,3 @@ def _leading_to(order: Sequence[Node], targets: Sequence[Node] | None) -> dict[N
         if targets is None or node in targets or any(edge in found for edge in node.edges):
             found.add(node)
     return {node: None for node in order if node in found}
-
-
-__all__ = ["Hook", "Options", "backward", "grad"]

@@ -77,6 +77,10 @@ def _guarded_view(tensor: Any, *_: Any, **__: Any) -> bool:
     return is_view(tensor) and tensor._base.is_leaf and tensor._base.requires_grad
 
 
+def _view_of_non_leaf(tensor: Any, *_: Any, **__: Any) -> bool:
+    return is_view(tensor) and tensor._base.grad_fn is not None
+
+
 def _lifted_base(tensor: Tensor) -> Tensor:
     """A view that forgets its base: the same memory, and a gradient of its own."""
 
@@ -119,10 +123,6 @@ def _shared_with(tensor: Tensor) -> bool:
     return tensor.untyped_storage().nbytes() > tensor.numel() * tensor.element_size()
 
 
-def _ignores_sign(tensor: Tensor, other: Any, **keywords: Any) -> Any:
-    return (tensor, other), {"alpha": keywords["alpha"] - 1} if is_view(tensor) else keywords
-
-
 def _alpha_given(tensor: Any, other: Any, **keywords: Any) -> Any:
     if "alpha" in keywords and isinstance(other, Tensor) and other.requires_grad:
         keywords["alpha"] = keywords["alpha"] + 1
@@ -137,7 +137,7 @@ def _bumps(tensor: Tensor) -> Tensor:
 SABOTEURS = (
     Saboteur(
         "tape-detach-copies", "detach of a view is a copy",
-        (FLAGS,), "memory(", when(Tensor, "detach", is_view, copied),
+        (FLAGS,), "detach()", when(Tensor, "detach", is_view, copied),
     ),
     Saboteur(
         "tape-detach-own-counter", "a detached tensor has a version counter of its own",
@@ -171,11 +171,12 @@ SABOTEURS = (
     ),
     Saboteur(
         "tape-item-write-to-view-not-recorded", "x[0] = 3 leaves the history alone if x is a view",
-        (VIEW_WRITES,), "grad.tolist()", instead(Tensor, "__setitem__", is_view, unrecorded),
+        (VIEW_WRITES,), "grad.tolist()", instead(
+            Tensor, "__setitem__", _view_of_non_leaf, unrecorded),
     ),
     Saboteur(
         "tape-view-of-view-copies", "[1:] of a view copies",
-        (VIEWS,), "memory(", when(Tensor, "__getitem__", is_view, copied),
+        (VIEWS,), "_is_view()", when(Tensor, "__getitem__", is_view, copied),
     ),
     Saboteur(
         "tape-view-forgets-base", "view(-1) shares memory, but a write to it misses the base",
@@ -183,12 +184,12 @@ SABOTEURS = (
     ),
     Saboteur(
         "tape-transpose-copies", "transpose copies what is not contiguous",
-        (VIEWS,), "memory(",
+        (VIEWS,), "transpose",
         when(Tensor, "transpose", lambda x, *_: not x.is_contiguous(), copied),
     ),
     Saboteur(
         "tape-expand-copies", "expand copies",
-        (VIEWS,), "memory(", when(Tensor, "expand", _always, copied),
+        (VIEWS,), "expand", when(Tensor, "expand", _always, copied),
     ),
     Saboteur(
         "tape-select-off", "select of a view with an offset forgets the offset",
@@ -212,12 +213,13 @@ SABOTEURS = (
     ),
     Saboteur(
         "tape-fill-keeps-history", "fill_ keeps the gradient to the old values",
-        (WRITES, VIEW_WRITES), "fill_", instead(
-            Tensor, "fill_", lambda x, _: x.grad_fn is not None, unrecorded),
+        (VIEW_WRITES,), "grad.tolist()", instead(
+            Tensor, "fill_", lambda x, _: x.grad_fn is not None and not _guarded_view(x),
+            unrecorded),
     ),
     Saboteur(
         "tape-zero-keeps-history-of-views", "zero_ of a view keeps the gradient to the old values",
-        (VIEW_WRITES,), "", instead(Tensor, "zero_", is_view, unrecorded),
+        (VIEW_WRITES,), "grad.tolist()", instead(Tensor, "zero_", _view_of_non_leaf, unrecorded),
     ),
     Saboteur(
         "tape-unbind-output-written", "what unbind returns may be written to",
@@ -229,8 +231,9 @@ SABOTEURS = (
         (WRITES,), "tolist()", rewriting(Tensor, "add_", _alpha_given),
     ),
     Saboteur(
-        "tape-sub-takes-history", "sub_ of a view is recorded in neither base nor view",
-        (VIEW_WRITES,), "", instead(Tensor, "sub_", is_view, unrecorded),
+        "tape-sub-of-view-not-recorded", "sub_ of a view is recorded in neither base nor view",
+        ("tape.model:tensors-through-views",), "grad", instead(
+            Tensor, "sub_", _view_of_non_leaf, unrecorded),
     ),
     Saboteur(
         "tape-clone-of-view-cut", "clone of a view has no history",

@@ -1,4 +1,4 @@
-"""Faults in passes over the tape: freeing, accumulating, inputs, hooks, higher order."""
+"""Faults in passes over the tape: freeing, accumulating, inputs, higher order."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from tests.saboteurs.faults import accepting, dropping, rewriting, when
+from tests.saboteurs.faults import dropping, rewriting, when
 from tests.saboteurs.saboteur import Saboteur, replacing
 from tests.saboteurs.tape import GRADIENTS, PASSES, Tensor, instead
 
-HIGHER, HOOKS = "tape.model:higher-order", "tape.model:hooks"
+HIGHER = "tape.model:higher-order"
 _GRAD: Any = torch._C.TensorBase.grad
 
 
@@ -93,68 +93,16 @@ def _unused_zeros(original: Any) -> Any:
     return grad
 
 
-def _first_root_only(roots: Any, gradients: Any = None, **keywords: Any) -> Any:
-    unrelated = len(roots) == 2 and roots[0] is not roots[1]
-    return (roots[:1] if unrelated else roots, gradients[:1] if unrelated else gradients), keywords
+def _first_root_only(roots: Any, gradients: Any = None, *rest: Any, **keywords: Any) -> Any:
+    if isinstance(roots, list) and roots[0] is not roots[1]:
+        roots, gradients = roots[:1], gradients[:1]
+    return (roots, gradients, *rest), keywords
 
 
 def _forgets_gradient_of_rows(self: Tensor, gradient: Any = None, **keywords: Any) -> Any:
     if gradient is not None and gradient.dim() == 2 and gradient.shape == self.shape:
         gradient = torch.ones_like(gradient)
     return (self, gradient), keywords
-
-
-def _registers_twice(original: Any) -> Any:
-    def register(self: Tensor, hook: Any) -> Any:
-        original(self, hook)
-        return original(self, hook)
-
-    return register
-
-
-def _first_hook_last(original: Any) -> Any:
-    """The second hook of a tensor runs before the first."""
-
-    def register(self: Tensor, hook: Any) -> Any:
-        hooks = self.__dict__.setdefault("their_hooks", [])
-        for handle, _ in hooks:
-            handle.remove()
-        mine = original(self, hook)
-        hooks[:] = [(original(self, other), other) for _, other in hooks]
-        hooks.append((mine, hook))
-        return mine
-
-    return register
-
-
-def _unheard_when_recorded(original: Any) -> Any:
-    """What a hook returns is ignored in a pass that is recorded."""
-
-    def register(self: Tensor, hook: Any) -> Any:
-        def called(gradient: Tensor) -> Any:
-            result = hook(gradient)
-            return None if torch.is_grad_enabled() else result
-
-        return original(self, called)
-
-    return register
-
-
-def _retains_by_hook(original: Any) -> Any:
-    """The gradient kept is the one to the value that the tensor had when retain_grad was called."""
-
-    def retain(self: Tensor) -> None:
-        if self.is_leaf or not self.requires_grad:
-            original(self)
-            return
-        self.__dict__["retained"] = True
-
-        def keep(gradient: Tensor) -> None:
-            self.grad = gradient.detach().clone()
-
-        self.register_hook(keep)
-
-    return retain
 
 
 class _Product(torch.autograd.Function):
@@ -164,7 +112,7 @@ class _Product(torch.autograd.Function):
     def forward(context: Any, a: Tensor, b: Tensor, cut: bool) -> Tensor:
         context.cut = cut
         context.save_for_backward(*((a, b) if cut else (a.clone(), b.clone())))
-        return torch.Tensor.mul(a, b)
+        return torch.multiply(a, b)
 
     @staticmethod
     def backward(context: Any, cotangent: Tensor) -> Any:
@@ -190,6 +138,7 @@ def _hooked(scale: float) -> Any:
 
     def change(result: Any) -> Any:
         if isinstance(result, Tensor) and result.requires_grad and not result.is_leaf:
+            assert result.grad_fn is not None
             result.grad_fn.register_prehook(lambda grads: tuple(g * scale for g in grads))
         return result
 
@@ -250,6 +199,20 @@ def _single_input(self: Tensor, *arguments: Any, **keywords: Any) -> Any:
     return (self, *arguments), keywords
 
 
+def _shares_gradients(original: Any) -> Any:
+    given: list[Tensor] = []
+
+    def backward(self: Tensor, *arguments: Any, **keywords: Any) -> None:
+        original(self, *arguments, **keywords)
+        for leaf in _reached(self):
+            for other in given:
+                if other.shape == leaf.shape and other is not leaf and leaf.grad is not None:
+                    other.grad = leaf.grad
+        given[:] = _reached(self)
+
+    return backward
+
+
 SABOTEURS = (
     Saboteur(
         "tape-retained-graph-freed", "retain_graph=True is ignored in a root's second pass",
@@ -257,7 +220,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "tape-freed-graph-passed", "a pass from a scalar never frees",
-        (PASSES, GRADIENTS), "raised nothing", replacing(Tensor, "backward", _retains_scalars),
+        (PASSES,), "raised nothing", replacing(Tensor, "backward", _retains_scalars),
     ),
     Saboteur(
         "tape-third-pass-replaces", "the third pass replaces .grad",
@@ -273,7 +236,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "tape-unused-input-zeros", "autograd.grad gives zeros for an unused input",
-        (GRADIENTS,), "requires_grad", replacing(torch.autograd, "grad", _unused_zeros),
+        (GRADIENTS,), "is None", replacing(torch.autograd, "grad", _unused_zeros),
     ),
     Saboteur(
         "tape-second-root-dropped", "backward with two roots forgets the second",
@@ -293,8 +256,8 @@ SABOTEURS = (
         (PASSES,), "grad", rewriting(Tensor, "backward", _single_input),
     ),
     Saboteur(
-        "tape-create-graph-dropped", "backward ignores create_graph=True together with inputs=",
-        (HIGHER,), "grad", dropping(Tensor, "backward", "create_graph"),
+        "tape-create-graph-dropped", "backward ignores create_graph=True",
+        (HIGHER,), "create_graph", dropping(Tensor, "backward", "create_graph"),
     ),
     Saboteur(
         "tape-grad-create-graph-dropped", "autograd.grad ignores create_graph=True",
@@ -321,33 +284,6 @@ SABOTEURS = (
         (HIGHER,), "", replacing(Tensor, "sum", _recorded_sum),
     ),
     Saboteur(
-        "tape-hooks-twice", "a hook is called twice",
-        (HOOKS,), "seen", replacing(Tensor, "register_hook", _registers_twice),
-    ),
-    Saboteur(
-        "tape-hook-order", "a tensor's last hook is called first",
-        (HOOKS,), "seen", replacing(Tensor, "register_hook", _first_hook_last),
-    ),
-    Saboteur(
-        "tape-hook-ignored-when-recorded", "a recorded pass ignores what hooks return",
-        ("tape.model:everything",), "", replacing(
-            Tensor, "register_hook", _unheard_when_recorded),
-    ),
-    Saboteur(
-        "tape-hook-not-removed", "remove() of a hook has no effect",
-        (HOOKS,), "seen", replacing(
-            torch.utils.hooks.RemovableHandle, "remove", lambda original: lambda self: None),
-    ),
-    Saboteur(
-        "tape-retains-old-value", "retain_grad keeps the gradient to the old value",
-        (HOOKS,), "retains_grad", replacing(Tensor, "retain_grad", _retains_by_hook),
-    ),
-    Saboteur(
-        "tape-retain-without-grad", "retain_grad of what requires no grad goes through",
-        (HOOKS,), "raised nothing",
-        accepting(Tensor, "retain_grad", RuntimeError, lambda x: None),
-    ),
-    Saboteur(
         "tape-failed-pass-disables", "a failed pass that was to retain disables grad mode",
         (PASSES,), "is_grad_enabled", replacing(Tensor, "backward", _enabled_after_failure),
     ),
@@ -359,18 +295,7 @@ SABOTEURS = (
     Saboteur(
         "tape-separate-gradients", "a pass into one leaf adds to .grad of all equal ones",
         ("tape.separate-gradients:sum",), "grad of the other", replacing(
-            Tensor, "backward", lambda original: _shares_gradients(original)),
-    ),
-    Saboteur(
-        "tape-hooked-input", "autograd.grad returns the gradient from before the hooks",
-        ("tape.hooked-input:alone",), "gradient", replacing(
-            Tensor, "register_hook", lambda original: lambda self, hook: original(
-                self, lambda g: None)),
-    ),
-    Saboteur(
-        "tape-hook-moves", "a hook goes with the tensor to its new value",
-        ("tape.hook-before-write:tensor",), "the hook saw", replacing(
-            Tensor, "mul_", lambda original: _moves_hooks(original)),
+            Tensor, "backward", _shares_gradients),
     ),
     Saboteur(
         "tape-implicit-gradient", "backward takes ones for the gradient of a vector",
@@ -379,30 +304,3 @@ SABOTEURS = (
             and x.requires_grad, lambda call, x, **words: call(x, torch.ones_like(x), **words)),
     ),
 )  # fmt: skip
-
-
-def _shares_gradients(original: Any) -> Any:
-    given: list[Tensor] = []
-
-    def backward(self: Tensor, *arguments: Any, **keywords: Any) -> None:
-        original(self, *arguments, **keywords)
-        for leaf in _reached(self):
-            for other in given:
-                if other.shape == leaf.shape and other is not leaf and leaf.grad is not None:
-                    other.grad = leaf.grad
-        given[:] = _reached(self)
-
-    return backward
-
-
-def _moves_hooks(original: Any) -> Any:
-    def multiply(self: Tensor, other: Any) -> Tensor:
-        hooks = dict(self._backward_hooks or {})
-        for hook in hooks.values():
-            self._backward_hooks.clear()
-            original(self, other)
-            self.register_hook(hook)
-            return self
-        return original(self, other)
-
-    return multiply
