@@ -65,6 +65,8 @@ def source(value: object) -> str:
         return f"torch.device({str(value)!r})"
     if isinstance(value, (torch.dtype, torch.layout)):
         return str(value)
+    if hasattr(value, "source_text") and not isinstance(value, type):
+        return str(value.source_text())
     if is_dataclass(value) and not isinstance(value, type):
         parts = ", ".join(f"{f.name}={source(getattr(value, f.name))}" for f in fields(value))
         return f"{type(value).__name__}({parts})"
