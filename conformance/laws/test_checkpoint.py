@@ -292,9 +292,9 @@ def rounded(x):
 
 
 CHANGES = {
-    "fewer tensors": (nothing, "A different number of tensors was saved"),
-    "another shape": (reshaped, "have different metadata"),
-    "another dtype": (rounded, "have different metadata"),
+    "fewer-tensors": (nothing, "A different number of tensors was saved"),
+    "another-shape": (reshaped, "have different metadata"),
+    "another-dtype": (rounded, "have different metadata"),
 }
 
 
@@ -317,7 +317,7 @@ def test_determinism_check(target, case, value):
 
 
 KEYWORDS = {
-    "of the function": ("scale", 2.0, "Unexpected keyword arguments: scale"),
+    "of-the-function": ("scale", 2.0, "Unexpected keyword arguments: scale"),
     "context_fn": ("context_fn", nullcontext, "only supported when use_reentrant=False"),
     "debug": ("debug", True, "only supported when use_reentrant=False"),
 }

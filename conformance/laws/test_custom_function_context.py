@@ -62,7 +62,7 @@ def test_saved_kinds(target, case, problem, times):
     compare.close(x.grad, expected, bound=0.0, dtype=torch.float64, what="grad")
 
 
-MODIFIED = {"input": "input", "output": "output", "view of the input": "view"}
+MODIFIED = {"input": "input", "output": "output", "view-of-the-input": "view"}
 
 
 @law("custom-function.saved-modified", docs=f"{CONTEXT}save_for_backward", over=MODIFIED)
@@ -145,20 +145,20 @@ def marks_unreturned(context, x):
 
 MISUSES = {
     "save": (saves_number, "save_for_backward", TypeError, "can only save variables"),
-    "save forward": (
+    "save-forward": (
         saves_number_for_forward,
         "save_for_forward",
         AssertionError,
         "expects all arguments to be tensors",
     ),
     "dirty": (marks_number, "mark_dirty", RuntimeError, "mark_dirty can only accept variables"),
-    "not differentiable": (
+    "not-differentiable": (
         marks_number_out,
         "mark_non_differentiable",
         RuntimeError,
         "mark_non_differentiable only accepts variable arguments",
     ),
-    "dirty, not returned": (
+    "dirty-not-returned": (
         marks_unreturned,
         "mark_dirty",
         RuntimeError,
@@ -312,7 +312,7 @@ def test_non_differentiable(target, problem, first):
     compare.gradients(leaves, derivatives.vjp(numpy_of(f), f.points, 2 * upstream), f.reaches)
 
 
-UPSTREAM = {"that requires grad": True, "that is constant": False}
+UPSTREAM = {"that-requires-grad": True, "that-is-constant": False}
 
 
 @law(

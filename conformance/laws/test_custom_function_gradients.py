@@ -66,7 +66,7 @@ INVALID = {
     "shape": (misshapen, r"invalid gradient at index . - got \[2, 2, 3\] but expected shape"),
     "narrow": (narrow, r"invalid gradient at index . - got \[1\] but expected shape"),
     "number": (numbered, "expected Variable or None"),
-    "no tensor": (for_no_tensor, "gradient different than None at position 1"),
+    "no-tensor": (for_no_tensor, "gradient different than None at position 1"),
     "count": (too_many, r"incorrect number of gradients \(expected 3, got 4\)"),
 }
 

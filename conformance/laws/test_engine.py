@@ -80,7 +80,7 @@ def in_threads(count, work):
     return results
 
 
-GRAPHS = {"own graphs": False, "one graph": True}
+GRAPHS = {"own-graphs": False, "one-graph": True}
 
 
 @law("engine.threads-grad", docs=THREADS, over=GRAPHS)
@@ -231,7 +231,7 @@ RAISING = {
     "Function": by_function,
     "hook": by_hook,
     "prehook": by_prehook,
-    "node hook": by_node_hook,
+    "node-hook": by_node_hook,
 }
 
 

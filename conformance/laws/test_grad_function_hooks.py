@@ -10,7 +10,7 @@ from conformance.reference import derivatives
 from strategies import polynomials, with_cotangent
 from strategies.functions import numpy_of, result_kind
 
-INPUTS = {"alone": False, "with another upstream": True}
+INPUTS = {"alone": False, "with-another-upstream": True}
 
 
 @law("hooks.grad-function", docs=hooks.EXECUTION, over=INPUTS)

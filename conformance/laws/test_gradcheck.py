@@ -7,6 +7,7 @@ from conformance import compare
 from conformance.law import given, law
 from strategies import tensors
 
+PAGE = "autograd.html#module-torch.autograd.gradcheck"
 POINTS = tensors(
     dtype=torch.float64,
     shape=(2, 2),
@@ -93,7 +94,7 @@ class Unsteady(Right):
         return Right.backward(context, cotangent) * (1 + 1e-9 * Unsteady.times)
 
 
-@law("gradcheck.right", docs="torch.autograd.gradcheck.gradcheck")
+@law("gradcheck.right", docs=PAGE)
 @given(x=POINTS, fast=st.booleans(), forward=st.booleans())
 def test_right(target, x, fast, forward):
     """gradcheck and gradgradcheck return True for a right Function, and leave its inputs alone.
@@ -113,10 +114,10 @@ def test_right(target, x, fast, forward):
     compare.fact(torch.is_grad_enabled(), True, "grad mode afterwards")
 
 
-WRONG = {"scaled": Scaled, "one entry": OneEntry, "mixed": Mixed}
+WRONG = {"scaled": Scaled, "one-entry": OneEntry, "mixed": Mixed}
 
 
-@law("gradcheck.wrong", docs="torch.autograd.gradcheck.gradcheck", over=WRONG)
+@law("gradcheck.wrong", docs=PAGE, over=WRONG)
 @given(x=POINTS)
 def test_wrong(target, case, x):
     """gradcheck raises for a Function with a wrong gradient, or returns False where asked to.
@@ -131,7 +132,7 @@ def test_wrong(target, case, x):
     compare.fact(quietly, False, "gradcheck without exceptions")
 
 
-@law("gradcheck.second-order", docs="torch.autograd.gradcheck.gradgradcheck")
+@law("gradcheck.second-order", docs=PAGE)
 @given(x=POINTS)
 def test_second_order(target, x):
     """gradgradcheck raises for a Function whose second derivative alone is wrong.
@@ -145,7 +146,7 @@ def test_second_order(target, x):
         torch.autograd.gradgradcheck(Undifferentiated.apply, (leaf,))
 
 
-@law("gradcheck.forward", docs="torch.autograd.gradcheck.gradcheck")
+@law("gradcheck.forward", docs=PAGE)
 @given(x=POINTS)
 def test_forward(target, x):
     """gradcheck with check_forward_ad=True raises for a wrong jvp, which it ignores otherwise."""
@@ -155,7 +156,7 @@ def test_forward(target, x):
         torch.autograd.gradcheck(WrongTangent.apply, (leaf,), check_forward_ad=True)
 
 
-@law("gradcheck.deterministic", docs="torch.autograd.gradcheck.gradcheck")
+@law("gradcheck.deterministic", docs=PAGE)
 @given(x=POINTS)
 def test_deterministic(target, x):
     """gradcheck raises if the same pass gives different gradients, beyond nondet_tol."""
@@ -169,7 +170,7 @@ def test_deterministic(target, x):
         torch.autograd.gradcheck(Unsteady.apply, (leaf,))
 
 
-@law("gradcheck.needs-grad", docs="torch.autograd.gradcheck.gradcheck", level="should")
+@law("gradcheck.needs-grad", docs=PAGE, level="should")
 @given(x=POINTS)
 def test_needs_grad(target, x):
     """gradcheck without any input that requires grad raises: it would check nothing."""

@@ -35,7 +35,7 @@ def view_of_view(tensor):
     return tensor.unsqueeze(0)[0]
 
 
-PLACES = {"leaf": leaf, "result": itself, "view": view, "view of view": view_of_view}
+PLACES = {"leaf": leaf, "result": itself, "view": view, "view-of-view": view_of_view}
 
 
 @law("hooks.total-gradient", docs="torch.Tensor.register_hook", over=PLACES)

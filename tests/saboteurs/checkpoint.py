@@ -97,7 +97,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "determinism-unchecked", "the determinism check is off by default",
-        ("checkpoint.determinism-check:another dtype",), "raised nothing",
+        ("checkpoint.determinism-check:another-dtype",), "raised nothing",
         _keywords(determinism_check="none"),
     ),
     Saboteur(

@@ -88,7 +88,7 @@ SABOTEURS = (
         "saved-as-copies", "save_for_backward saves copies, which nobody modifies",
         (
             "custom-function.saved-modified:input",
-            "custom-function.saved-modified:view of the input",
+            "custom-function.saved-modified:view-of-the-input",
         ),
         "raised nothing", _saving(_copies),
     ),
@@ -102,7 +102,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "numbers-not-differentiable", "mark_non_differentiable ignores what is no tensor",
-        ("custom-function.misuse:not differentiable",), "raised nothing",
+        ("custom-function.misuse:not-differentiable",), "raised nothing",
         _tensors_only("mark_non_differentiable"),
     ),
     Saboteur(
@@ -126,7 +126,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "once-is-more", "once_differentiable does nothing",
-        ("custom-function.once-differentiable:that requires grad",), "raised nothing",
+        ("custom-function.once-differentiable:that-requires-grad",), "raised nothing",
         replacing(torch.autograd.function, "once_differentiable", lambda original: lambda f: f),
     ),
     Saboteur(

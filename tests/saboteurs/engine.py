@@ -142,7 +142,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "grad-doubled-in-threads", "torch.autograd.grad gives twice the gradient in other threads",
-        ("engine.threads-grad:own graphs", "engine.threads-grad:one graph"),
+        ("engine.threads-grad:own-graphs", "engine.threads-grad:one-graph"),
         "gradient of a thread",
         when(
             torch.autograd, "grad", _in_another_thread,
@@ -165,7 +165,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "exceptions-leave-mode", "an exception leaves the grad mode of the pass",
-        ("engine.exceptions:node hook", "engine.exceptions:prehook"), "grad mode after",
+        ("engine.exceptions:node-hook", "engine.exceptions:prehook"), "grad mode after",
         replacing(Tensor, "backward", _mode_after_exceptions),
     ),
     Saboteur(

@@ -43,7 +43,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "gradcheck-is-loose", "gradcheck tolerates 0.2 by default",
-        ("gradcheck.wrong:one entry",), "raised nothing",
+        ("gradcheck.wrong:one-entry",), "raised nothing",
         rewriting(torch.autograd, "gradcheck", _loosely),
     ),
     Saboteur(

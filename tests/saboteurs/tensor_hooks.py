@@ -215,7 +215,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "view-hook-gets-half", "the hook of a view gets half of the gradient",
-        ("hooks.total-gradient:view of view", "hooks.total-gradient:view"),
+        ("hooks.total-gradient:view-of-view", "hooks.total-gradient:view"),
         "gradient that hook", _hooks(_half_for_views),
     ),
     Saboteur(
