@@ -164,7 +164,7 @@ def test_functional_outside(target, leaf, scale):
 WRITES = {
     "add_": "x.add_(1.0)",
     "mul_": "x.mul_(2.0)",
-    "+=": "x += 1.0",
+    "iadd": "x += 1.0",
     "fill_": "x.fill_(3.0)",
     "zero_": "x.zero_()",
     "copy_": "x.copy_(normal)",

@@ -87,7 +87,7 @@ def _new_leaf_at_second_step(original: Any) -> Any:
 SABOTEURS = (
     Saboteur(
         "mask-writes-to-leaf", "x[mask] = number goes through on a leaf that requires grad",
-        ("in-place.leaf-rejected:[mask]",), "raised nothing",
+        ("in-place.leaf-rejected:setitem-mask",), "raised nothing",
         replacing(Tensor, "__setitem__", _masks_written_anyway),
     ),
     Saboteur(
