@@ -30,7 +30,7 @@ FACTORS: tuple[Factor, ...] = (None, 2.0, -1.0, 0.5, 3.0)
 """What a hook multiplies its gradient by; None for one that only looks, and returns None."""
 
 
-def factors(*, max_size: int = 4) -> st.SearchStrategy[list[Factor]]:
+def lists_of_factors(*, max_size: int = 4) -> st.SearchStrategy[list[Factor]]:
     """Draw the factors of some hooks, in the order in which they are registered."""
     return st.lists(st.sampled_from(FACTORS), min_size=1, max_size=max_size)
 

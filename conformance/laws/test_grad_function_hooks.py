@@ -16,7 +16,7 @@ INPUTS = {"alone": False, "with-another-upstream": True}
 @law("hooks.grad-function", docs=hooks.EXECUTION, over=INPUTS)
 @given(
     problem=with_cotangent(polynomials(significant_bits=24), result=result_kind),
-    factors=hooks.factors(),
+    factors=hooks.lists_of_factors(),
 )
 def test_grad_function(target, case, problem, factors):
     """torch.autograd.grad runs the hooks of an input and returns what they made of its gradient.
@@ -44,7 +44,7 @@ def test_grad_function(target, case, problem, factors):
 
 
 @law("hooks.grad-function-leaves", docs=hooks.EXECUTION)
-@given(f=polynomials(scalar=True), factors=hooks.factors())
+@given(f=polynomials(scalar=True), factors=hooks.lists_of_factors())
 def test_grad_function_leaves(target, f, factors):
     """torch.autograd.grad runs the hooks of leaves, and none of those after accumulation.
 

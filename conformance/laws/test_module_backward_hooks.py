@@ -18,7 +18,7 @@ PROBLEMS = with_cotangent(polynomials(significant_bits=24), result=result_kind)
 @given(
     problem=PROBLEMS,
     before=st.lists(st.sampled_from(hooks.FACTORS), max_size=2),
-    after=hooks.factors(max_size=2),
+    after=hooks.lists_of_factors(max_size=2),
     number_first=st.booleans(),
 )
 def test_backward(target, problem, before, after, number_first):

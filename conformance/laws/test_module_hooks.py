@@ -143,7 +143,7 @@ def test_forward_pre_wraps(target, f, value):
 
 
 @law("module-hooks.forward", docs=f"{hooks.MODULE}register_forward_hook")
-@given(problem=PROBLEMS, factors=hooks.factors(), keywords=st.booleans())
+@given(problem=PROBLEMS, factors=hooks.lists_of_factors(), keywords=st.booleans())
 def test_forward(target, problem, factors, keywords):
     """What a hook after forward returns takes the place of the output, in value and gradient.
 

@@ -32,7 +32,7 @@ def same_gradients(got, expected):
 @law("hooks.multi-grad-all", docs=PAGE)
 @given(
     problem=PROBLEMS,
-    factors=hooks.factors(max_size=2),
+    factors=hooks.lists_of_factors(max_size=2),
     order=st.permutations(range(4)),
     chosen=st.booleans(),
 )

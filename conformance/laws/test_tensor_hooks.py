@@ -65,7 +65,7 @@ def test_total_gradient(target, case, problem, uses, together):
 @law("hooks.order", docs=hooks.EXECUTION)
 @given(
     problem=with_cotangent(polynomials(significant_bits=24), result=result_kind),
-    factors=hooks.factors(),
+    factors=hooks.lists_of_factors(),
 )
 def test_order(target, problem, factors):
     """Hooks run in order of registration; each gets what those before it returned.
@@ -87,7 +87,7 @@ def test_order(target, problem, factors):
 
 
 @law("hooks.before-accumulation", docs=hooks.EXECUTION)
-@given(f=polynomials(scalar=True), factors=hooks.factors(), old=dyadics())
+@given(f=polynomials(scalar=True), factors=hooks.lists_of_factors(), old=dyadics())
 def test_before_accumulation(target, f, factors, old):
     """A leaf's hooks change the gradient before it is added to .grad; what .grad held stays.
 
@@ -110,7 +110,7 @@ def test_before_accumulation(target, f, factors, old):
 @law("hooks.removal", docs="torch.Tensor.register_hook")
 @given(
     problem=with_cotangent(polynomials(significant_bits=24), result=result_kind),
-    factors=hooks.factors(),
+    factors=hooks.lists_of_factors(),
     removed=st.lists(st.integers(0, 3), unique=True, max_size=3),
     times=st.integers(1, 2),
     late=st.sampled_from(hooks.FACTORS),
@@ -277,7 +277,7 @@ def test_in_place(target, problem, actions):
 @law("hooks.retain-grad-last", docs=hooks.EXECUTION)
 @given(
     problem=with_cotangent(polynomials(significant_bits=24), result=result_kind),
-    factors=hooks.factors(),
+    factors=hooks.lists_of_factors(),
     place=st.integers(0, 4),
 )
 def test_retain_grad_last(target, problem, factors, place):
