@@ -187,7 +187,7 @@ def zero(writer: Writer, picks: Picks) -> Plan | None:
 def assign(writer: Writer, picks: Picks) -> Plan | None:
     """Give a leaf another gradient."""
     a = writer.pick(picks.first, _leaves(writer))
-    if a is None:
+    if a is None or writer.tape.mode.inference:
         return None
     tensor = writer.tensors[a]
     values = numbers(picks.option, tensor.shape)

@@ -44,7 +44,7 @@ WRITES_OF_TENSORS = (
     Write("{a}[...] = {b}", operations.overwrite),
 )
 
-RARE = 224  # a pick from here on takes what is illegal as well
+RARE = 200  # a pick from here on takes what is illegal as well
 
 
 def _target(writer: Writer, picks: Picks) -> str | None:

@@ -147,6 +147,7 @@ class Tape:
         if tensor.inference or tensor.base or tensor.subviews or tensor.accumulator:
             raise Unspecified
         tensor.flag = flag
+        tensor.cuts += 1
 
     def detach_in_place(self, tensor: Tensor) -> None:
         """Make a tensor a leaf that requires no grad; of a view, illegal."""
