@@ -93,13 +93,17 @@ def _matrices(a: Shape, b: Shape) -> bool:
     return len(a) == len(b) == 2 and a[1] == b[0]
 
 
+# Products come more often: they alone save something.
+_PRODUCT = Binary("{a} * {b}", broadcasts, operations.multiply)
 BINARY = (
-    Binary("{a} * {b}", broadcasts, operations.multiply),
+    _PRODUCT,
     Binary("{a} @ {b}", _matrices, lambda a, b: operations.matmul()),
     Binary("{a} + {b}", broadcasts, operations.add),
+    _PRODUCT,
     Binary("{a} - {b}", broadcasts, lambda a, b: operations.add(a, b, -1.0)),
     Binary("{a}.mul({b})", broadcasts, operations.multiply),
     Binary("torch.mul({a}, {b})", broadcasts, operations.multiply),
+    _PRODUCT,
     Binary("torch.add({a}, {b})", broadcasts, operations.add),
     Binary("{a}.add({b}, alpha=2.0)", broadcasts, lambda a, b: operations.add(a, b, 2.0)),
     Binary("torch.mm({a}, {b})", _matrices, lambda a, b: operations.matmul()),
