@@ -237,7 +237,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "tape-clone-of-view-cut", "clone of a view has no history",
-        (GRADIENTS,), "requires_grad", when(Tensor, "clone", is_view, without_history),
+        (VIEWS,), "requires_grad", when(Tensor, "clone", is_view, without_history),
     ),
     Saboteur(
         "tape-non-leaf-flag", "requires_grad_(False) on what is no leaf goes through",
