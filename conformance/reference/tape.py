@@ -223,7 +223,7 @@ class Tape:
     def _errors_of_recorded_write(self, tensor: Tensor) -> list[str]:
         errors = []
         if tensor.multiple:
-            errors.append("is a view and is being modified inplace")
+            errors.append("do not allow the output views to be modified inplace")
         base = tensor.base or tensor
         if tensor.flag or (base.flag and base.is_leaf):
             errors.append("leaf Variable that requires grad is being used in an in-place operation")
