@@ -108,7 +108,7 @@ def whole_view(tensor):
 )
 @given(leaf=tensors(dtype=torch.float64, layouts=WRITABLE, requires_grad=True))
 def test_hook_before_write(target, case, leaf):
-    """A hook registered before a tensor is modified in place gets its old values' gradient."""
+    """A hook registered before a tensor is modified in place gets the old values' gradient."""
     intermediate = leaf * 2
     subject = target.run(case, intermediate)
     seen = []

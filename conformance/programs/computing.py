@@ -13,7 +13,7 @@ from conformance.reference import tape_operations as operations
 from conformance.reference.tape_operations import Operation, Shape
 from conformance.reference.tape_tensors import Geometry, Tensor, Window, is_contiguous
 
-SHAPES: tuple[Shape, ...] = ((2,), (), (3,), (2, 2), (1,), (2, 3), (1, 2), (3, 1))
+SHAPES: tuple[Shape, ...] = ((2,), (2, 2), (), (2, 3), (3,), (1,), (2, 2), (3, 1), (1, 2))
 
 
 def leaf(writer: Writer, picks: Picks) -> Plan:
@@ -65,6 +65,17 @@ def unary(writer: Writer, picks: Picks) -> Plan | None:
     return Plan(text, lambda: writer.tape.apply(operation, tensor), (name,))
 
 
+def total(writer: Writer, picks: Picks) -> Plan | None:
+    """The sum of a tensor's elements: a root that needs no gradient given."""
+    a = writer.pick(picks.first, writer.usable())
+    if a is None:
+        return None
+    tensor = writer.tensors[a]
+    (name,) = writer.new()
+    operation = operations.total(tensor.shape)
+    return Plan(f"{name} = {a}.sum()", lambda: writer.tape.apply(operation, tensor), (name,))
+
+
 class Binary(NamedTuple):
     """A statement's right side, the shapes it is for, and what it does."""
 
@@ -82,15 +93,19 @@ def _matrices(a: Shape, b: Shape) -> bool:
     return len(a) == len(b) == 2 and a[1] == b[0]
 
 
+# Products come more often: they alone save something.
+_PRODUCT = Binary("{a} * {b}", broadcasts, operations.multiply)
 BINARY = (
-    Binary("{a} * {b}", broadcasts, operations.multiply),
+    _PRODUCT,
+    Binary("{a} @ {b}", _matrices, lambda a, b: operations.matmul()),
     Binary("{a} + {b}", broadcasts, operations.add),
+    _PRODUCT,
     Binary("{a} - {b}", broadcasts, lambda a, b: operations.add(a, b, -1.0)),
     Binary("{a}.mul({b})", broadcasts, operations.multiply),
     Binary("torch.mul({a}, {b})", broadcasts, operations.multiply),
+    _PRODUCT,
     Binary("torch.add({a}, {b})", broadcasts, operations.add),
     Binary("{a}.add({b}, alpha=2.0)", broadcasts, lambda a, b: operations.add(a, b, 2.0)),
-    Binary("{a} @ {b}", _matrices, lambda a, b: operations.matmul()),
     Binary("torch.mm({a}, {b})", _matrices, lambda a, b: operations.matmul()),
 )
 
@@ -101,8 +116,12 @@ def binary(writer: Writer, picks: Picks) -> Plan | None:
     if a is None:
         return None
     first = writer.tensors[a]
-    fitting = [n for n, t in writer.usable().items() if broadcasts(first.shape, t.shape)]
-    b = a if picks.second < 48 else writer.pick(picks.second, fitting)
+    fitting = [
+        name
+        for name, tensor in writer.usable().items()
+        if broadcasts(first.shape, tensor.shape) or _matrices(first.shape, tensor.shape)
+    ]
+    b: str | None = a if picks.second < 48 else writer.pick(picks.second, fitting)
     assert b is not None
     second = writer.tensors[b]
     kinds = [kind for kind in BINARY if kind.legal(first.shape, second.shape)]

@@ -8,6 +8,7 @@ from conformance.programs.writer import Move
 MOVES: dict[str, Move] = {
     "leaf": computing.leaf,
     "unary": computing.unary,
+    "total": computing.total,
     "binary": computing.binary,
     "view": computing.view,
     "unbind": computing.unbind,
@@ -39,8 +40,8 @@ COMPUTING = {"leaf": 1, "unary": 2, "binary": 3}
 PASSES = {"backward": 2, "backward_many": 1, "backward_inputs": 1, "grad": 1}
 
 KINDS: dict[str, dict[str, int]] = {
-    "gradients": {**COMPUTING, "view": 1, **PASSES},
-    "repeated-passes": {**COMPUTING, "binary": 2, "backward": 3, "backward_retained": 5,
+    "gradients": {**COMPUTING, "total": 1, "view": 2, **PASSES},
+    "repeated-passes": {**COMPUTING, "total": 2, "binary": 2, "backward": 3, "backward_retained": 5,
                         "backward_inputs": 2, "backward_many": 1, "clear": 1, "zero": 1,
                         "assign": 1, "take": 1},
     "views": {"leaf": 1, "unary": 1, "binary": 1, "view": 9, "unbind": 1, "write_number": 3,
@@ -56,8 +57,8 @@ KINDS: dict[str, dict[str, int]] = {
               "detach_in_place": 2, "write_number": 1, "backward": 2, "retain": 1},
     "modes": {**COMPUTING, "view": 1, "enter": 4, "leave": 3, "switch": 1, "write_number": 2,
               "write_tensor": 1, "flag": 1, "backward": 1, "detach": 1},
-    "higher-order": {**COMPUTING, "grad": 4, "backward_recorded": 3, "take": 2, "clear": 1,
-                     "zero": 1},
+    "higher-order": {**COMPUTING, "total": 1, "grad": 4, "backward_recorded": 3, "take": 2,
+                     "clear": 1, "zero": 1},
     "hooks": {**COMPUTING, "hook": 3, "unhook": 1, "retain": 2, **PASSES, "write_number": 1,
               "clear": 1},
     "everything": {**dict.fromkeys(MOVES, 1), **COMPUTING, "backward_recorded": 2, "view": 2},

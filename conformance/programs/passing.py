@@ -40,6 +40,8 @@ def _root(writer: Writer, pick: int, option: int) -> Root | None:
         return None
     names = {n: t for n, t in writer.tensors.items() if not t.unspecified and not t.inference}
     able = [n for n, t in names.items() if t.requires_grad]
+    results = [n for n in able if not names[n].is_leaf]
+    able = results if results and option % 8 < 7 else able
     name = writer.pick(pick, able if able and option < RARE else names)
     if name is None:
         return None
@@ -130,6 +132,8 @@ def grad(writer: Writer, picks: Picks) -> Plan | None:
     root = _root(writer, picks.first, picks.option)
     legal = _requiring(writer)
     names = list(writer.tensors) if picks.option >= RARE else legal
+    leaves = _leaves(writer)
+    names = leaves if leaves and picks.option % 2 else names
     if root is None or not names:
         return None
     inputs = [names[picks.second % len(names)]]
@@ -187,7 +191,7 @@ def zero(writer: Writer, picks: Picks) -> Plan | None:
 def assign(writer: Writer, picks: Picks) -> Plan | None:
     """Give a leaf another gradient."""
     a = writer.pick(picks.first, _leaves(writer))
-    if a is None:
+    if a is None or writer.tape.mode.inference:
         return None
     tensor = writer.tensors[a]
     values = numbers(picks.option, tensor.shape)

@@ -147,6 +147,7 @@ class Tape:
         if tensor.inference or tensor.base or tensor.subviews or tensor.accumulator:
             raise Unspecified
         tensor.flag = flag
+        tensor.cuts += 1
 
     def detach_in_place(self, tensor: Tensor) -> None:
         """Make a tensor a leaf that requires no grad; of a view, illegal."""
@@ -222,7 +223,7 @@ class Tape:
     def _errors_of_recorded_write(self, tensor: Tensor) -> list[str]:
         errors = []
         if tensor.multiple:
-            errors.append("is a view and is being modified inplace")
+            errors.append("do not allow the output views to be modified inplace")
         base = tensor.base or tensor
         if tensor.flag or (base.flag and base.is_leaf):
             errors.append("leaf Variable that requires grad is being used in an in-place operation")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class Saved:
 
     @property
     def spoiled(self) -> bool:
-        """Whether it was written to, and the counter does not say so; or detached in place."""
+        """Whether it was written to, and the counter does not say so; or its flag changed."""
         if self.source is None:
             return False
         written = self.source.memory.writes != self.writes
@@ -128,7 +129,7 @@ class Tensor:
     when its own was made. ``owned``: nobody else's memory, as far as is promised.
     ``orphaned``: a view whose history was made anew, so that graphs may hold an older one.
     ``unspecified``: a view whose place in the graph nothing promises. ``cuts`` counts
-    ``detach_``.
+    changes of its flag and ``detach_``, which graphs that saved it were not made for.
     """
 
     memory: Memory
@@ -153,7 +154,7 @@ class Tensor:
     inference: bool = False
     cuts: int = 0
 
-    @property
+    @cached_property
     def positions(self) -> Array:
         """Where in memory each element lies."""
         return places(self.geometry)

@@ -155,15 +155,15 @@ SABOTEURS = (
     ),
     Saboteur(
         "tape-mul-not-counted", "mul_ of a view does not move the version",
-        (VIEWS, VIEW_WRITES), "version", instead(Tensor, "mul_", is_view, uncounted),
+        (VIEWS,), "mul_", instead(Tensor, "mul_", is_view, uncounted),
     ),
     Saboteur(
         "tape-copy-not-counted", "copy_ goes through .data",
         (WRITES,), "copy_", instead(Tensor, "copy_", _always, uncounted),
     ),
     Saboteur(
-        "tape-second-write-not-counted", "the second neg_ of a tensor does not move the version",
-        (WRITES,), "version", instead(Tensor, "neg_", _second(_always), uncounted),
+        "tape-second-write-not-counted", "the second add_ to a tensor does not move the version",
+        (WRITES,), "add_", instead(Tensor, "add_", _second(_always), uncounted),
     ),
     Saboteur(
         "tape-item-write-not-recorded", "x[0] = 3 leaves the history alone",
@@ -176,16 +176,16 @@ SABOTEURS = (
     ),
     Saboteur(
         "tape-view-of-view-copies", "[1:] of a view copies",
-        (VIEWS,), "_is_view()", when(Tensor, "__getitem__", is_view, copied),
+        (VIEWS,), "after step", when(Tensor, "__getitem__", is_view, copied),
     ),
     Saboteur(
         "tape-view-forgets-base", "view(-1) shares memory, but a write to it misses the base",
         (VIEW_WRITES,), "_is_view()", when(Tensor, "view", _always, _lifted_base),
     ),
     Saboteur(
-        "tape-transpose-copies", "transpose copies what is not contiguous",
+        "tape-transpose-copies", "transpose of a view copies",
         (VIEWS,), "transpose",
-        when(Tensor, "transpose", lambda x, *_: not x.is_contiguous(), copied),
+        when(Tensor, "transpose", is_view, copied),
     ),
     Saboteur(
         "tape-expand-copies", "expand copies",
@@ -237,7 +237,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "tape-clone-of-view-cut", "clone of a view has no history",
-        (GRADIENTS,), "requires_grad", when(Tensor, "clone", is_view, without_history),
+        (VIEWS,), "requires_grad", when(Tensor, "clone", is_view, without_history),
     ),
     Saboteur(
         "tape-non-leaf-flag", "requires_grad_(False) on what is no leaf goes through",

@@ -228,7 +228,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "tape-grad-replaced-by-copy", "a second gradient makes .grad another tensor",
-        (PASSES,), ".grad", replacing(Tensor, "backward", _new_grad_object),
+        (PASSES,), "after step", replacing(Tensor, "backward", _new_grad_object),
     ),
     Saboteur(
         "tape-grad-call-accumulates", "autograd.grad adds to a .grad that is there",
