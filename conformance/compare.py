@@ -66,6 +66,27 @@ def close(
     compared(got.size, tensor)
 
 
+def nested(
+    actual: object,
+    expected: object,
+    *,
+    bound: float = 0.0,
+    dtype: torch.dtype = torch.float64,
+    what: str = "result",
+) -> None:
+    """Check a structure of tensors: tuples, lists and dicts as in ``expected``, arrays as close."""
+    if not isinstance(expected, (tuple, list, dict)):
+        close(actual, np.asarray(expected), bound=bound, dtype=dtype, what=what)
+        return
+    keys = list(expected) if isinstance(expected, dict) else list(range(len(expected)))
+    fact(type(actual), type(expected), f"type of {what}")
+    found: Any = actual
+    has = list(found) if isinstance(found, dict) else list(range(len(found)))
+    fact(has, keys, f"places of {what}")
+    for key in keys:
+        nested(found[key], expected[key], bound=bound, dtype=dtype, what=f"{what} {key}")
+
+
 def gradients(
     leaves: Sequence[torch.Tensor],
     expected: Sequence[Array],

@@ -193,6 +193,17 @@ IN_PLACE: tuple[Operation, ...] = (
 )  # fmt: skip
 """Lines that go on to write to their result, through views of it too."""
 
+COMPLEX: tuple[Operation, ...] = (
+    Operation("xp.conj({a})", 1, _always, _same, _keep),
+    Operation("xp.real({a}) * 1j", 1, _always, _same, _keep),
+    Operation("xp.imag({a}) * (1 + 0j)", 1, _always, _same, _keep),
+    Operation(
+        "{a} * xp.conj({b})", 2, _broadcasts, _broadcast, lambda a, b: product(a.bound, b.bound)
+    ),
+    Operation("{a} * 0.5j + 0.25", 1, _always, _same, _halved_and_shifted),
+)
+"""Lines of complex numbers, most of them not holomorphic. Bounds are those of the modulus."""
+
 DOUBLE = Operation(
     "{a} * 2.0", 1, _always, _same, lambda a: product(a.bound, Bound(2, 0, 0, 0, 0, 0))
 )
