@@ -23,11 +23,13 @@ Array = npt.NDArray[Any]
 def to_numpy(tensor: torch.Tensor) -> Array:
     """Return a tensor's values as a NumPy copy; bfloat16 becomes float32, exactly."""
     host = tensor.detach().cpu().resolve_conj().resolve_neg()
+    if host._is_zerotensor():
+        host = host.clone()  # torch's lazy zeros have no memory: at an offset numpy() crashes
     if host.dtype == torch.bfloat16:
         bits = host.contiguous().view(torch.int16).numpy(force=True).view(np.uint16)
         widened: Array = np.asarray(bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
         return widened
-    copied: Array = host.numpy(force=True).copy()  # force: a tangent may be torch's lazy zeros
+    copied: Array = host.numpy().copy()
     return copied
 
 

@@ -164,7 +164,7 @@ POLYNOMIAL: tuple[Operation, ...] = (
     Operation("xp.moveaxis({a}, 0, -1)", 1, _has_dim, lambda a: (*a.shape[1:], a.shape[0]), _keep),
     Operation("xp.broadcast_to({a}, {wider})", 1, lambda a: len(a.shape) < 3,
               lambda a: (2, *a.shape), _keep),
-    Operation("xp.roll({a}, 1)", 1, _always, _same, _keep),
+    Operation("xp.roll({a}, 1)", 1, _has_dim, _same, _keep),
     Operation("xp.tile({a}, (2,))", 1, _has_dim, lambda a: (*a.shape[:-1], 2 * a.shape[-1]), _keep),
     Operation("{a}[::2]", 1, _has_dim, lambda a: ((a.shape[0] + 1) // 2, *a.shape[1:]), _keep),
     Operation("{a}[:, -1]", 1, _has_rank(2), lambda a: a.shape[:1], _keep),

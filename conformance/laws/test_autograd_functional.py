@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -181,6 +182,7 @@ def test_jacobian_of_nothing(target, case, point):
     """A result without elements has a Jacobian without elements, of the joined shape."""
     found = torch.autograd.functional.jacobian(partial(target.run, cubes), point, **dict(case))
     compare.nested(found, np.zeros(2 * tuple(point.shape)), what="Jacobian")
+    compare.fact(tuple(found.shape), 2 * tuple(point.shape), "shape of the Jacobian")
 
 
 @law("functional.jacobian-of-tensor", docs=page("jacobian"), over=JACOBIANS)
@@ -408,7 +410,7 @@ def test_products_differentiable(target, case, f):
     leaves = tuple(f.leaves(target.device))
     v = _directions(case, leaves)
     value, product = entry(case)(partial(target.run, f), leaves, v, create_graph=True)
-    words = {"allow_unused": True, "materialize_grads": True}
+    words: dict[str, Any] = {"allow_unused": True, "materialize_grads": True}
     first = torch.autograd.grad(value, leaves, retain_graph=True, **words)
     compare.nested(first, tuple(derivatives.gradient(numpy_of(f), f.points)), what="gradient")
     directions = [compare.to_numpy(weights(p.shape, target.device)) for p in f.points]

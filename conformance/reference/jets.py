@@ -117,7 +117,7 @@ class Jet:
         return self * self._lift(other) ** -1.0
 
     def __rtruediv__(self, other: Any) -> Jet:
-        return self**-1.0 * other
+        return self._lift(other) * self**-1.0
 
     def __pow__(self, exponent: float) -> Jet:
         return self.through(power(exponent))
