@@ -335,3 +335,9 @@ def result_kind(function: Function) -> tuple[Shape, torch.dtype]:
 def numpy_of(function: Function) -> Callable[..., Any]:
     """Return the function evaluated by NumPy, which takes and returns arrays."""
     return function.under(np)
+
+
+def weights(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Return distinct dyadic numbers of a shape: a product with them tells entries apart."""
+    count = torch.arange(1.0, 1 + prod(shape), dtype=torch.float64, device=device)
+    return count.reshape(shape) / 8

@@ -7,6 +7,7 @@ from torch.autograd import forward_ad
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference import jets
+from conformance.target import resolve
 from strategies import complex_polynomials, shapes, tensors, with_cotangent
 from strategies.functions import numpy_of, result_kind
 from strategies.layouts import LAYOUTS, LAZY
@@ -18,7 +19,9 @@ def exact_gradient(function, points, cotangent, number):
     """The gradient of Re <v, f> to an argument: its derivatives to real and imaginary part."""
     found = np.zeros(points[number].shape, dtype=np.complex128)
     for position, unit in enumerate(jets.unit_directions(points, number)):
-        along = [jets.differential(function, points, [factor * u for u in unit]) for factor in (1, 1j)]
+        along = [
+            jets.differential(function, points, [factor * u for u in unit]) for factor in (1, 1j)
+        ]
         parts = [np.real(np.conj(cotangent) * moved).sum() for moved in along]
         found.reshape(-1)[position] = parts[0] + 1j * parts[1]
     return found
@@ -27,7 +30,9 @@ def exact_gradient(function, points, cotangent, number):
 def directions_of(points):
     """Distinct complex tangents, which tell every entry and both of its parts from the others."""
     counts = [np.arange(1.0, 1 + p.size).reshape(p.shape) for p in points]
-    return [(count - 0.5j * count[..., ::-1] if count.ndim else count - 0.5j) / 8 for count in counts]
+    return [
+        (count - 0.5j * count[..., ::-1] if count.ndim else count - 0.5j) / 8 for count in counts
+    ]
 
 
 @law("complex-gradients.conjugate-convention", docs=NOTE)
@@ -82,7 +87,9 @@ def test_implicit_raises(target, f):
     """backward of a complex scalar without a gradient raises; of its real part it does not."""
     leaves = f.leaves(target.device)
     result = target.run(f, *leaves)
-    with compare.raises(RuntimeError, "grad can be implicitly created only for real scalar outputs"):
+    with compare.raises(
+        RuntimeError, "grad can be implicitly created only for real scalar outputs"
+    ):
         result.backward()
     compare.fact([leaf.grad for leaf in leaves], [None] * len(leaves), "grad after the error")
     torch.real(result).backward()
@@ -210,7 +217,7 @@ def test_func_grad(target, f):
     compare.nested(found, expected, dtype=torch.complex128, what="gradient")
 
 
-JACOBIANS = {"jacrev": "jacrev", "jacfwd": "jacfwd"}
+JACOBIANS = {"jacrev": "torch.func.jacrev", "jacfwd": "torch.func.jacfwd"}
 
 
 def square(tensor):
@@ -221,7 +228,7 @@ def square(tensor):
 @given(z=tensors(dtype=torch.complex128, shape=shapes(min_side=1)))
 def test_jacobian_refused(target, case, z):
     """jacrev and jacfwd refuse complex inputs; of the real part they give the Jacobian."""
-    transform = {"jacrev": torch.func.jacrev, "jacfwd": torch.func.jacfwd}[case]
+    transform = resolve(case)
     point = torch.real(z).clone()
     expected = np.diag(2 * compare.to_numpy(point).reshape(-1)).reshape(2 * tuple(z.shape))
     compare.nested(target.run(transform(square), point), expected, what="Jacobian")
@@ -237,22 +244,22 @@ def test_second_derivative(target, f):
     Of Re f along w = (1 - i / 2) times distinct weights, then to both parts of each entry.
     """
     leaves = f.leaves(target.device)
-    connected = torch.real(target.run(f, *leaves)) + sum(torch.real(z * 0).sum() for z in leaves)
+    reached = torch.stack([torch.real(z * 0).sum() for z in leaves]).sum()
+    connected = torch.real(target.run(f, *leaves)) + reached
     gradients = torch.autograd.grad(connected, leaves, create_graph=True)
     tangents = directions_of(f.points)
-    total = sum(
+    parts = [
         torch.real(torch.conj(torch.tensor(u, device=target.device)) * g).sum()
         for u, g in zip(tangents, gradients, strict=True)
-    )
-    total = total + sum(torch.real(z * 0).sum() for z in leaves)
-    second = torch.autograd.grad(total, leaves)
+    ]
+    second = torch.autograd.grad(torch.stack(parts).sum() + reached, leaves)
 
     for number, found in enumerate(second):
         expected = np.zeros(f.points[number].shape, dtype=np.complex128)
         for position, unit in enumerate(jets.unit_directions(f.points, number)):
-            parts = [
+            moved = [
                 np.real(jets.differential(numpy_of(f), f.points, tangents, [k * u for u in unit]))
                 for k in (1, 1j)
             ]
-            expected.reshape(-1)[position] = parts[0] + 1j * parts[1]
+            expected.reshape(-1)[position] = moved[0] + 1j * moved[1]
         compare.nested(found, expected, dtype=torch.complex128, what="second derivative")

@@ -11,18 +11,12 @@ from conformance import compare
 from conformance.law import given, law
 from conformance.reference import jets
 from strategies import functions, polynomials, tensors, with_cotangent
-from strategies.functions import numpy_of
+from strategies.functions import numpy_of, weights
 from strategies.layouts import WRITABLE
 
 DUAL = "torch.autograd.forward_ad.dual_level"
 MAKE = "torch.autograd.forward_ad.make_dual"
 UNPACK = "torch.autograd.forward_ad.unpack_dual"
-
-
-def weights(shape, device):
-    """Return distinct dyadic tangents, which tell every entry from the others."""
-    count = int(np.prod(shape))
-    return torch.arange(1.0, 1 + count, dtype=torch.float64, device=device).reshape(shape) / 8
 
 
 def values_of(f, device):
@@ -40,15 +34,13 @@ def tangent_or_zeros(part):
 @law("forward-ad.jvp", docs=MAKE)
 @given(f=polynomials(in_place=True))
 def test_jvp(target, f):
-    """The tangent of f's result is J u for the tangents u of its arguments; the primal is f's value."""
+    """The result's tangent is J u for tangents u of the arguments; its primal is the value."""
     points = values_of(f, target.device)
     tangents = [weights(point.shape, target.device) for point in points]
     with forward_ad.dual_level():
         duals = [forward_ad.make_dual(p, u) for p, u in zip(points, tangents, strict=True)]
         part = forward_ad.unpack_dual(target.run(f, *duals))
-        expected = jets.differential(
-            numpy_of(f), f.points, [compare.to_numpy(u) for u in tangents]
-        )
+        expected = jets.differential(numpy_of(f), f.points, [compare.to_numpy(u) for u in tangents])
         compare.nested(tangent_or_zeros(part), expected, what="tangent")
         compare.nested(part.primal, numpy_of(f)(*f.points), what="primal")
 
@@ -62,9 +54,7 @@ def test_jvp_smooth(target, f):
     with forward_ad.dual_level():
         duals = [forward_ad.make_dual(p, u) for p, u in zip(points, tangents, strict=True)]
         part = forward_ad.unpack_dual(target.run(f, *duals))
-        expected = jets.differential(
-            numpy_of(f), f.points, [compare.to_numpy(u) for u in tangents]
-        )
+        expected = jets.differential(numpy_of(f), f.points, [compare.to_numpy(u) for u in tangents])
         bound = jets.rounding(numpy_of(f), f.points, 1)
         compare.nested(tangent_or_zeros(part), expected, bound=bound, what="tangent")
 
@@ -153,9 +143,9 @@ def test_single_level(target, point):
     """A second level within the first is refused; the first goes on."""
     with forward_ad.dual_level():
         dual = forward_ad.make_dual(point, torch.ones_like(point))
-        with compare.raises(RuntimeError, "[Nn]ested forward mode AD is not supported"):
-            with forward_ad.dual_level():
-                pass
+        message = "[Nn]ested forward mode AD is not supported"
+        with compare.raises(RuntimeError, message), forward_ad.dual_level():
+            pass
         tangent = forward_ad.unpack_dual(target.run(torch.neg, dual)).tangent
         compare.nested(tangent, -np.ones(tuple(point.shape)), what="tangent")
 
@@ -185,9 +175,7 @@ def test_not_disabled_by_no_grad(target, f):
     with forward_ad.dual_level(), torch.no_grad():
         duals = [forward_ad.make_dual(p, u) for p, u in zip(points, tangents, strict=True)]
         part = forward_ad.unpack_dual(target.run(f, *duals))
-        expected = jets.differential(
-            numpy_of(f), f.points, [compare.to_numpy(u) for u in tangents]
-        )
+        expected = jets.differential(numpy_of(f), f.points, [compare.to_numpy(u) for u in tangents])
         compare.nested(tangent_or_zeros(part), expected, what="tangent")
 
 

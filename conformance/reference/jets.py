@@ -117,12 +117,14 @@ class Jet:
         return self * self._lift(other) ** -1.0
 
     def __rtruediv__(self, other: Any) -> Jet:
-        return self._lift(other) * self**-1.0
+        inverse: Jet = self**-1.0
+        return inverse * other
 
     def __pow__(self, exponent: float) -> Jet:
         return self.through(power(exponent))
 
-    __radd__, __rmul__ = __add__, __mul__
+    __radd__ = __add__
+    __rmul__ = __mul__
 
     def _product(self, times: Callable[[Any, Any], Any], other: Jet) -> Jet:
         a, b = self.parts, other.parts
