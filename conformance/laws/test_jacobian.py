@@ -62,13 +62,12 @@ def test_rows_at_once(target, f):
 
 
 @law("jacobian.one-input-at-a-time", docs="torch.autograd.grad")
-@given(problem=with_cotangent(polynomials(in_place=True), result=result_kind), order=st.randoms())
+@given(problem=with_cotangent(polynomials(in_place=True), result=result_kind), order=st.permutations(range(3)))
 def test_one_input_at_a_time(target, problem, order):
     """grad to some of the leaves, in any order, gives each what grad to all gives it."""
     f, cotangent = problem
     leaves = f.leaves(target.device)
-    numbers = [number for number, reaches in enumerate(f.reaches) if reaches]
-    order.shuffle(numbers)
+    numbers = [number for number in order if number < len(leaves) and f.reaches[number]]
     result = target.run(f, *leaves)
     expected = derivatives.vjp(numpy_of(f), f.points, compare.to_numpy(cotangent))
     for chosen in [[number] for number in numbers] + [numbers]:

@@ -105,7 +105,7 @@ class Jet:
         return self + -self._lift(other)
 
     def __rsub__(self, other: Any) -> Jet:
-        return -self + other
+        return self._lift(other) - self
 
     def __mul__(self, other: Any) -> Jet:
         return self._product(np.multiply, self._lift(other))
@@ -117,8 +117,7 @@ class Jet:
         return self * self._lift(other) ** -1.0
 
     def __rtruediv__(self, other: Any) -> Jet:
-        inverse: Jet = self**-1.0
-        return inverse * other
+        return self._lift(other) / self
 
     def __pow__(self, exponent: float) -> Jet:
         return self.through(power(exponent))
