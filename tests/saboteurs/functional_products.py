@@ -204,7 +204,7 @@ SABOTEURS = (
     ),
     *(
         Saboteur(
-            f"functional-{name}-sums-result", f"functional.{name} sums a result of several elements",
+            f"functional-{name}-sums-result", f"functional.{name} sums a result of several",
             (f"functional.hessian-demands-scalar:{name}",), "raised nothing",
             replacing(functional, name, _summed_result),
         )
