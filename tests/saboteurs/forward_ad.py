@@ -124,10 +124,11 @@ def _squared_tangent(original: Any) -> Any:
 
 def _in_place_without_tangent(original: Any) -> Any:
     def mul_(self: Tensor, other: Any) -> Tensor:
-        part = forward_ad.unpack_dual(self) if forward_ad._current_level >= 0 else None
+        tangent = forward_ad.unpack_dual(self).tangent if forward_ad._current_level >= 0 else None
+        before = None if tangent is None else tangent.clone()
         result: Tensor = original(self, other)
-        if part is not None and part.tangent is not None:
-            forward_ad.unpack_dual(result).tangent.copy_(part.tangent)
+        if before is not None:
+            forward_ad.unpack_dual(result).tangent.copy_(before)
         return result
 
     return mul_
@@ -196,7 +197,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "tangent-not-linear", "a tangent counts with a billionth of its square",
-        ("forward-ad.linear-in-tangent",), "J (a u + w)",
+        ("forward-ad.linear-in-tangent",), "J ",
         replacing(forward_ad, "make_dual", _squared_tangent),
     ),
     Saboteur(

@@ -182,7 +182,7 @@ def _moved_twice(original: Any) -> Any:
     def movedim(tensor: Tensor, source: Any, destination: Any) -> Tensor:
         moved: Tensor = original(tensor, source, destination)
         batched = torch._C._functorch.is_batchedtensor(tensor)
-        return moved.flip(0) if batched and tensor.dim() > 1 else moved
+        return moved.flip(-1) if batched and tensor.dim() > 1 else moved
 
     return movedim
 
