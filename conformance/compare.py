@@ -23,11 +23,13 @@ Array = npt.NDArray[Any]
 def to_numpy(tensor: torch.Tensor) -> Array:
     """Return a tensor's values as a NumPy copy; bfloat16 becomes float32, exactly."""
     host = tensor.detach().cpu().resolve_conj().resolve_neg()
+    if host._is_zerotensor():
+        host = host.clone()  # torch's lazy zeros have no memory: at an offset numpy() crashes
     if host.dtype == torch.bfloat16:
         bits = host.contiguous().view(torch.int16).numpy(force=True).view(np.uint16)
         widened: Array = np.asarray(bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
         return widened
-    copied: Array = host.numpy(force=True).copy()  # force: a tangent may be torch's lazy zeros
+    copied: Array = host.numpy().copy()
     return copied
 
 
@@ -64,6 +66,27 @@ def close(
     if not near.all():
         raise AssertionError(_difference(what, got, want, ~near, bound))
     compared(got.size, tensor)
+
+
+def nested(
+    actual: object,
+    expected: object,
+    *,
+    bound: float = 0.0,
+    dtype: torch.dtype = torch.float64,
+    what: str = "result",
+) -> None:
+    """Check a structure of tensors: tuples, lists and dicts as in ``expected``, arrays as close."""
+    if not isinstance(expected, (tuple, list, dict)):
+        close(actual, np.asarray(expected), bound=bound, dtype=dtype, what=what)
+        return
+    keys = list(expected) if isinstance(expected, dict) else list(range(len(expected)))
+    fact(type(actual), type(expected), f"type of {what}")
+    found: Any = actual
+    has = list(found) if isinstance(found, dict) else list(range(len(found)))
+    fact(has, keys, f"places of {what}")
+    for key in keys:
+        nested(found[key], expected[key], bound=bound, dtype=dtype, what=f"{what} {key}")
 
 
 def gradients(

@@ -7,7 +7,7 @@ Importing this package changes nothing in Hypothesis or torch.
 from strategies.advanced import advanced_indices
 from strategies.devices import current_device, current_target, device_pairs, devices
 from strategies.dtypes import dtypes
-from strategies.functions import functions, polynomials, squares
+from strategies.functions import complex_polynomials, functions, polynomials, squares
 from strategies.graphs import graph_tensors, view_pairs
 from strategies.illegal import illegal_arguments, illegal_basic_indices, illegal_masks
 from strategies.indices import (
@@ -89,6 +89,7 @@ __all__ = [
     "illegal_masks",
     "functions",
     "polynomials",
+    "complex_polynomials",
     "squares",
     "gradient_histories",
     "optimizer_options",

@@ -26,6 +26,7 @@ from hypothesis.errors import InvalidArgument
 
 from strategies.bounds import Bound
 from strategies.operations import (
+    COMPLEX,
     DOUBLE,
     EXACT_BITS,
     IN_PLACE,
@@ -207,11 +208,12 @@ def _functions(
     max_leaves: int,
     max_steps: int,
     scalar: bool,
+    dtype: torch.dtype = torch.float64,
 ) -> Function:
     shapes = draw(_leaf_shapes(max_leaves))
     sizes = [prod(shape) for shape in shapes]
     raw = np.frombuffer(draw(raw_bytes(sum(sizes))), dtype=np.uint8)
-    entries = np.split(value_table(torch.float64, "dyadic")[raw], np.cumsum(sizes)[:-1])
+    entries = np.split(value_table(dtype, "dyadic")[raw], np.cumsum(sizes)[:-1])
     points = tuple(e.reshape(s) for e, s in zip(entries, shapes, strict=True))
     return _assemble(points, draw(_programs(max_steps)), operations, affordable, scalar)
 
@@ -281,6 +283,26 @@ def polynomials(
     return _functions(_meeting(operations), exact, max_leaves, max_steps, scalar)
 
 
+def complex_polynomials(
+    *, max_leaves: int = MAX_LEAVES, max_steps: int = 6, scalar: bool = False
+) -> st.SearchStrategy[Function]:
+    """Draw a polynomial in complex leaves and their conjugates, exact in complex128.
+
+    Few are holomorphic: they conjugate, and take real and imaginary parts. Otherwise as
+    :func:`polynomials`; every value is complex.
+
+    Example::
+
+        @given(complex_polynomials())
+        def test(f): assert f(*f.leaves(torch.device("cpu"))).is_complex()
+    """
+    _checked(max_leaves, max_steps)
+    operations = POLYNOMIAL + 3 * COMPLEX
+    exact = partial(is_exact, bits=EXACT_BITS - 6)  # one bit for each product of complex numbers
+    drawn = (_meeting(operations), exact, max_leaves, max_steps, scalar)
+    return _functions(*drawn, torch.complex128)
+
+
 @st.composite
 def _squares(draw: st.DrawFn, functions: st.SearchStrategy[Function]) -> Function:
     function = draw(functions)
@@ -306,9 +328,16 @@ def squares(*, max_leaves: int = MAX_LEAVES, max_steps: int = 6) -> st.SearchStr
 
 def result_kind(function: Function) -> tuple[Shape, torch.dtype]:
     """Return the shape and dtype of a function's result, as cotangents need them."""
-    return function.shape, torch.float64
+    kind = torch.complex128 if np.iscomplexobj(function.points[0]) else torch.float64
+    return function.shape, kind
 
 
 def numpy_of(function: Function) -> Callable[..., Any]:
     """Return the function evaluated by NumPy, which takes and returns arrays."""
     return function.under(np)
+
+
+def weights(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Return distinct dyadic numbers of a shape: a product with them tells entries apart."""
+    count = torch.arange(1.0, 1 + prod(shape), dtype=torch.float64, device=device)
+    return count.reshape(shape) / 8

@@ -164,7 +164,7 @@ POLYNOMIAL: tuple[Operation, ...] = (
     Operation("xp.moveaxis({a}, 0, -1)", 1, _has_dim, lambda a: (*a.shape[1:], a.shape[0]), _keep),
     Operation("xp.broadcast_to({a}, {wider})", 1, lambda a: len(a.shape) < 3,
               lambda a: (2, *a.shape), _keep),
-    Operation("xp.roll({a}, 1)", 1, _always, _same, _keep),
+    Operation("xp.roll({a}, 1)", 1, _has_dim, _same, _keep),
     Operation("xp.tile({a}, (2,))", 1, _has_dim, lambda a: (*a.shape[:-1], 2 * a.shape[-1]), _keep),
     Operation("{a}[::2]", 1, _has_dim, lambda a: ((a.shape[0] + 1) // 2, *a.shape[1:]), _keep),
     Operation("{a}[:, -1]", 1, _has_rank(2), lambda a: a.shape[:1], _keep),
@@ -192,6 +192,17 @@ IN_PLACE: tuple[Operation, ...] = (
               then="{v} -= {b}"),
 )  # fmt: skip
 """Lines that go on to write to their result, through views of it too."""
+
+COMPLEX: tuple[Operation, ...] = (
+    Operation("xp.conj({a})", 1, _always, _same, _keep),
+    Operation("xp.real({a}) * 1j", 1, _always, _same, _keep),
+    Operation("xp.imag({a}) * (1 + 0j)", 1, _always, _same, _keep),
+    Operation(
+        "{a} * xp.conj({b})", 2, _broadcasts, _broadcast, lambda a, b: product(a.bound, b.bound)
+    ),
+    Operation("{a} * 0.5j + 0.25", 1, _always, _same, _halved_and_shifted),
+)
+"""Lines of complex numbers, most of them not holomorphic. Bounds are those of the modulus."""
 
 DOUBLE = Operation(
     "{a} * 2.0", 1, _always, _same, lambda a: product(a.bound, Bound(2, 0, 0, 0, 0, 0))

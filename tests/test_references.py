@@ -138,14 +138,6 @@ def test_hessian_product() -> None:
     assert np.array_equal(product, expected)
 
 
-def test_hyper_dual_numbers_move() -> None:
-    number: Any = derivatives.HyperDual(np.arange(4.0), 1.0, 2.0, 3.0)
-    moved: Any = np.flip(np.swapaxes(np.stack((number, number)), 0, 1), (0,))
-    assert np.array_equal(moved.parts[0], [[3, 3], [2, 2], [1, 1], [0, 0]])
-    assert moved[0].parts[3].tolist() == [3.0, 3.0]
-    assert (-number - number + 2.0).parts[0].tolist() == [2.0, 0.0, -2.0, -4.0]
-
-
 SGD = {"lr": 0.125, "momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False,
        "maximize": False}  # fmt: skip
 ADAM = {"lr": 0.125, "betas": (0.5, 0.75), "eps": 1e-8, "weight_decay": 0.0, "amsgrad": False,

@@ -13,19 +13,19 @@ from tests.saboteurs.saboteur import Patch, Saboteur, replacing
 Tensor = torch.Tensor
 
 
-def _leaves_of(node: Any) -> Iterator[Tensor]:
+def leaves_of(node: Any) -> Iterator[Tensor]:
     """Leaves that a graph's backward pass reaches."""
     if node is None:
         return
     if hasattr(node, "variable"):
         yield node.variable
     for following, _ in node.next_functions:
-        yield from _leaves_of(following)
+        yield from leaves_of(following)
 
 
 def _overwrites(original: Any) -> Any:
     def backward(self: Tensor, *arguments: Any, **keywords: Any) -> None:
-        for leaf in _leaves_of(self.grad_fn):
+        for leaf in leaves_of(self.grad_fn):
             leaf.grad = None
         original(self, *arguments, **keywords)
 

@@ -66,3 +66,19 @@ def rewriting(owner: Any, name: str, rewrite: Callable[..., tuple[tuple[Any, ...
         return faulty
 
     return replacing(owner, name, make)
+
+
+def changed(found: Any, change: Callable[[Any], Any], only: int | None = None) -> Any:
+    """Change the tensors of a structure: all of them, or the last where ``only`` is -1.
+
+    A structure is nested in tuples, lists and dictionaries.
+    """
+    if isinstance(found, dict):
+        return {key: changed(value, change, only) for key, value in found.items()}
+    if isinstance(found, (tuple, list)):
+        picked = range(len(found)) if only is None else [range(len(found))[only]]
+        return type(found)(
+            changed(part, change, only) if number in picked else part
+            for number, part in enumerate(found)
+        )
+    return change(found)

@@ -1,0 +1,422 @@
+"""Faults in torch.func: one transform, one place of argnums, a second call, no grad mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from tests.saboteurs.faults import changed
+from tests.saboteurs.saboteur import Patch, Saboteur, replacing
+
+Tensor = torch.Tensor
+Change = Callable[[Any], Any]
+
+
+def _larger(found: Any) -> Any:
+    return changed(found, lambda tensor: tensor * 1.001)
+
+
+def _last_larger(found: Any) -> Any:
+    return changed(found, lambda tensor: tensor * 1.001, -1)
+
+
+def _slightly_larger(found: Any) -> Any:
+    return changed(found, lambda tensor: tensor * (1 + 1e-8))
+
+
+def _doubled_derivative(found: Any) -> Any:
+    return changed(found, lambda tensor: tensor * 2 - tensor.detach())
+
+
+def _detached(found: Any) -> Any:
+    return changed(found, lambda tensor: tensor.detach())
+
+
+def _zeros(found: Any) -> Any:
+    return changed(found, torch.zeros_like)
+
+
+def transforming(name: str, change: Change, condition: Callable[..., Any] | None = None) -> Patch:
+    """Return the patch that changes what a transformed function returns.
+
+    ``condition`` gets what the transform is given, beside the function.
+    """
+
+    def make(original: Any) -> Any:
+        def transform(function: Any, *arguments: Any, **words: Any) -> Any:
+            transformed = original(function, *arguments, **words)
+            if condition is not None and not condition(*arguments, **words):
+                return transformed
+            return lambda *points: change(transformed(*points))
+
+        return transform
+
+    return replacing(torch.func, name, make)
+
+
+def _second_argument(argnums: Any = 0, **_: Any) -> bool:
+    return bool(argnums == 1)
+
+
+def _falling_argnums(argnums: Any = 0, **_: Any) -> bool:
+    return isinstance(argnums, tuple) and list(argnums) != sorted(argnums)
+
+
+def _several(argnums: Any = 0, **_: Any) -> bool:
+    return isinstance(argnums, tuple) and len(argnums) > 1
+
+
+def _in_chunks(argnums: Any = 0, chunk_size: int | None = None, **_: Any) -> bool:
+    return chunk_size == 2
+
+
+def _in_rows(argnums: Any = 0, chunk_size: int | None = None, **_: Any) -> bool:
+    return chunk_size == 1
+
+
+def _with_auxiliary(argnums: Any = 0, has_aux: bool = False, **_: Any) -> bool:
+    return has_aux
+
+
+def _last_row_of_last(found: Any) -> Any:
+    """The last row of the last chunk is off."""
+
+    def spoiled(tensor: Tensor) -> Tensor:
+        rows = tensor.clone()
+        rows.reshape(-1)[-1:] *= 1.001
+        return rows
+
+    return changed(found, spoiled)
+
+
+def _sorted_argnums(original: Any) -> Any:
+    """Gradients come in the order of the arguments."""
+
+    def grad(function: Any, argnums: Any = 0, **words: Any) -> Any:
+        ordered = tuple(sorted(argnums)) if isinstance(argnums, tuple) else argnums
+        return original(function, ordered, **words)
+
+    return grad
+
+
+def _value_larger(found: Any) -> Any:
+    return found[0], _larger(found[1])
+
+
+def _second_call_larger(original: Any) -> Any:
+    """The function that vjp returns is off from its second call on."""
+
+    def vjp(function: Any, *points: Any, **words: Any) -> Any:
+        value, back, *rest = original(function, *points, **words)
+        calls = []
+
+        def faulty(*cotangents: Any) -> Any:
+            calls.append(1)
+            found = back(*cotangents)
+            return _larger(found) if len(calls) > 1 else found
+
+        return (value, faulty, *rest)
+
+    return vjp
+
+
+def _second_tangent_lost(original: Any) -> Any:
+    def jvp(function: Any, points: Any, tangents: Any, **words: Any) -> Any:
+        if len(tangents) > 1:
+            tangents = (*tangents[:-1], tangents[-1] * 1.001)
+        return original(function, points, tangents, **words)
+
+    return jvp
+
+
+def _second_push_stale(original: Any) -> Any:
+    """linearize's function gives for its second tangents what it gave for the first."""
+
+    def linearize(function: Any, *points: Any) -> Any:
+        value, push = original(function, *points)
+        seen: list[Any] = []
+
+        def faulty(*tangents: Any) -> Any:
+            seen.append(push(*tangents))
+            return seen[0]
+
+        return value, faulty
+
+    return linearize
+
+
+def _auxiliary_larger(found: Any) -> Any:
+    derivative, extra = found
+    if isinstance(extra, tuple):
+        return derivative, (extra[0], _last_larger_entry(extra[1]))
+    return derivative, _last_larger_entry(extra)
+
+
+def _last_larger_entry(extra: Any) -> Any:
+    return {**extra, "point": extra["point"] * 1.001}
+
+
+def _auxiliary_of_products(original: Any) -> Any:
+    def product(*arguments: Any, **words: Any) -> Any:
+        found = original(*arguments, **words)
+        if not words.get("has_aux"):
+            return found
+        return (*found[:-1], _last_larger_entry(found[-1]))
+
+    return product
+
+
+def _without_grad_lost(original: Any) -> Any:
+    """Under no_grad the derivative is zeros."""
+
+    def transform(function: Any, *arguments: Any, **words: Any) -> Any:
+        transformed = original(function, *arguments, **words)
+
+        def faulty(*points: Any) -> Any:
+            found = transformed(*points)
+            return found if torch.is_grad_enabled() else _zeros(found)
+
+        return faulty
+
+    return transform
+
+
+def _grad_mode_ignored(original: Any) -> Any:
+    """A no_grad in the function is not seen: it enters, and grad mode stays."""
+
+    def transform(function: Any, *arguments: Any, **words: Any) -> Any:
+        def faulty(*points: Any) -> Any:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(torch.no_grad, "__enter__", lambda self: None)
+                patch.setattr(torch.no_grad, "__exit__", lambda self, *rest: None)
+                return original(function, *arguments, **words)(*points)
+
+        return faulty
+
+    return transform
+
+
+def _summing_result(original: Any) -> Any:
+    def grad(function: Any, *arguments: Any, **words: Any) -> Any:
+        def summed(*points: Any) -> Any:
+            value = function(*points)
+            return value.sum() if isinstance(value, Tensor) else value
+
+        return original(summed, *arguments, **words)
+
+    return grad
+
+
+def _fitting_tangents(original: Any) -> Any:
+    def jvp(function: Any, points: Any, tangents: Any, **words: Any) -> Any:
+        fitted = tuple(t.sum_to_size(p.shape) for p, t in zip(points, tangents, strict=False))
+        return original(function, points, fitted, **words)
+
+    return jvp
+
+
+def _wrapping_argnums(original: Any) -> Any:
+    """argnums are taken modulo the number of arguments."""
+
+    def transform(function: Any, argnums: Any = 0, **words: Any) -> Any:
+        def faulty(*points: Any) -> Any:
+            number = argnums % len(points) if isinstance(argnums, int) else argnums
+            return original(function, number, **words)(*points)
+
+        return faulty
+
+    return transform
+
+
+def _negative_is_first(original: Any) -> Any:
+    def transform(function: Any, argnums: Any = 0, **words: Any) -> Any:
+        return original(function, 0 if argnums == -1 else argnums, **words)
+
+    return transform
+
+
+def _rank_zero(found: Any) -> Any:
+    return changed(found, lambda tensor: tensor if tensor.dim() else tensor * 1.001)
+
+
+def _empty_flat(found: Any) -> Any:
+    return changed(found, lambda tensor: tensor if tensor.numel() else tensor.reshape(-1))
+
+
+def _even_larger(found: Any) -> Any:
+    """Off where a matrix's first two rows are alike in shape: expanded arguments."""
+    return changed(found, lambda t: t * 1.001 if t.dim() > 1 and t.shape[0] == 2 else t)
+
+
+def _last_key_larger(found: Any) -> Any:
+    return {**found, "parts": _last_larger(found["parts"])} if isinstance(found, dict) else found
+
+
+def _vjp_grad_ignored(original: Any) -> Any:
+    def vjp(function: Any, *points: Any, **words: Any) -> Any:
+        value, back, *rest = original(function, *points, **words)
+        if not torch.is_grad_enabled():
+            return (value, lambda v: _zeros(back(v)), *rest)
+        return (value, back, *rest)
+
+    return vjp
+
+
+SABOTEURS = (
+    Saboteur(
+        "func-grad-in-order", "func.grad ignores the order of argnums",
+        ("func.grad:grad",), "gradient", replacing(torch.func, "grad", _sorted_argnums),
+    ),
+    Saboteur(
+        "func-grad-to-second", "func.grad to the second argument is 0.1 % off",
+        ("func.grad:grad",), "gradient",
+        transforming("grad", _larger, _second_argument),
+    ),
+    Saboteur(
+        "func-value-larger", "func.grad_and_value gives a value that is 0.1 % off",
+        ("func.grad:grad_and_value",), "gradient 1",
+        transforming("grad_and_value", _value_larger, _several),
+    ),
+    Saboteur(
+        "func-grad-slightly-larger", "func.grad is off by 1e-8",
+        ("func.grad-smooth:grad",), "rounding explains", transforming("grad", _slightly_larger),
+    ),
+    Saboteur(
+        "func-vjp-second-call", "the function that func.vjp returns is 0.1 % off when called again",
+        ("func.vjp",), "vjp", replacing(torch.func, "vjp", _second_call_larger),
+    ),
+    Saboteur(
+        "func-jvp-last-tangent", "the last of several tangents counts 0.1 % too much",
+        ("func.jvp",), "jvp", replacing(torch.func, "jvp", _second_tangent_lost),
+    ),
+    Saboteur(
+        "func-linearize-stale", "func.linearize repeats its first product",
+        ("func.linearize",), "jvp", replacing(torch.func, "linearize", _second_push_stale),
+    ),
+    *(
+        Saboteur(
+            f"func-{name}-auxiliary", f"an entry of what func.{name} passes through is 0.1 % off",
+            (f"func.auxiliary:{name}",), "auxiliary",
+            transforming(name, _auxiliary_larger, _with_auxiliary),
+        )
+        for name in ("grad", "grad_and_value", "jacrev", "jacfwd")
+    ),
+    *(
+        Saboteur(
+            f"func-{name}-auxiliary", f"an entry of what func.{name} passes through is 0.1 % off",
+            (f"func.auxiliary:{name}",), "auxiliary",
+            replacing(torch.func, name, _auxiliary_of_products),
+        )
+        for name in ("vjp", "jvp")
+    ),
+    *(
+        Saboteur(
+            f"func-{name}-without-grad", f"under no_grad func.{name} gives zeros",
+            (f"func.grad-mode-outside:{name}",), name,
+            replacing(torch.func, name, _without_grad_lost),
+        )
+        for name in ("grad", "grad_and_value", "jacrev", "jacfwd", "hessian")
+    ),
+    Saboteur(
+        "func-vjp-without-grad", "under no_grad func.vjp gives zeros",
+        ("func.grad-mode-outside:vjp",), "vjp", replacing(torch.func, "vjp", _vjp_grad_ignored),
+    ),
+    *(
+        Saboteur(
+            f"func-{name}-ignores-no-grad", f"func.{name} differentiates what no_grad freezes",
+            (f"func.grad-mode-inside:{name}",), name,
+            replacing(torch.func, name, _grad_mode_ignored),
+        )
+        for name in ("grad", "jacrev")
+    ),
+    *(
+        Saboteur(
+            f"func-{name}-cuts-graph", f"what func.{name} gives is cut from the graph outside",
+            (f"func.within-a-graph:{name}",), "derivative", transforming(name, _detached),
+        )
+        for name in ("grad", "jacrev", "hessian")
+    ),
+    Saboteur(
+        "func-jacfwd-derivative-doubled", "what func.jacfwd gives has twice the derivative outside",
+        ("func.within-a-graph:jacfwd",), "derivative",
+        transforming("jacfwd", _doubled_derivative),
+    ),
+    Saboteur(
+        "func-grad-sums", "func.grad sums a result that is no scalar",
+        ("func.demands-scalar:grad",), "raised nothing",
+        replacing(torch.func, "grad", _summing_result),
+    ),
+    Saboteur(
+        "func-jvp-fits-tangents", "func.jvp sums tangents to shape and drops those too many",
+        ("func.tangent-shape",), "raised nothing",
+        replacing(torch.func, "jvp", _fitting_tangents),
+    ),
+    Saboteur(
+        "func-argnums-wrap", "func.grad takes argnums modulo the number of arguments",
+        ("func.argnums-out-of-range:grad",), "raised nothing",
+        replacing(torch.func, "grad", _wrapping_argnums),
+    ),
+    Saboteur(
+        "func-negative-is-first", "func.jacrev takes -1 for the first argument",
+        ("func.negative-argnums:jacrev",), "jacrev",
+        replacing(torch.func, "jacrev", _negative_is_first),
+    ),
+    Saboteur(
+        "func-jacrev-falling-argnums", "func.jacrev is 0.1 % off if argnums fall",
+        ("func.jacobian:jacrev",), "Jacobian",
+        transforming("jacrev", _last_larger, _falling_argnums),
+    ),
+    Saboteur(
+        "func-jacrev-last-chunk", "the last row of func.jacrev's chunks is 0.1 % off",
+        ("func.jacobian:jacrev-in-chunks",), "Jacobian",
+        transforming("jacrev", _last_row_of_last, _in_chunks),
+    ),
+    Saboteur(
+        "func-jacrev-in-rows", "the last row of func.jacrev, one by one, is 0.1 % off",
+        ("func.jacobian:jacrev-in-rows",), "Jacobian",
+        transforming("jacrev", _last_row_of_last, _in_rows),
+    ),
+    Saboteur(
+        "func-jacfwd-several", "func.jacfwd is 0.1 % off to the last of several arguments",
+        ("func.jacobian:jacfwd",), "Jacobian", transforming("jacfwd", _last_larger, _several),
+    ),
+    Saboteur(
+        "func-jacfwd-slightly-larger", "func.jacfwd is off by 1e-8",
+        ("func.jacobian-smooth:jacfwd",), "rounding explains",
+        transforming("jacfwd", _slightly_larger),
+    ),
+    Saboteur(
+        "func-jacrev-of-scalar", "func.jacrev is 0.1 % off for scalars",
+        ("func.jacobian-of-tensor:jacrev",), "Jacobian", transforming("jacrev", _rank_zero),
+    ),
+    Saboteur(
+        "func-jacrev-of-empty", "func.jacrev of an empty result is flat",
+        ("func.jacobian-of-nothing:jacrev",), "Jacobian", transforming("jacrev", _empty_flat),
+    ),
+    Saboteur(
+        "func-jacrev-of-expanded", "func.jacrev is 0.1 % off if the result's first side is 2",
+        ("func.jacobian-of-expanded:jacrev",), "Jacobian", transforming("jacrev", _even_larger),
+    ),
+    Saboteur(
+        "func-jacobian-of-last-key", "func.jacfwd is 0.1 % off in the last part of a dictionary",
+        ("func.jacobian-of-structures:jacfwd",), "Jacobian of parts",
+        transforming("jacfwd", _last_key_larger),
+    ),
+    Saboteur(
+        "func-hessian-several", "func.hessian is 0.1 % off in the last row of blocks",
+        ("func.hessian:hessian",), "Hessian", transforming("hessian", _last_larger, _several),
+    ),
+    Saboteur(
+        "func-hessian-slightly-larger", "func.jacrev is off by 1e-8 when it is the outer one",
+        ("func.hessian-smooth:reverse-over-reverse",), "rounding explains",
+        transforming("jacrev", _slightly_larger),
+    ),
+    Saboteur(
+        "func-third-derivative", "func.grad of a function cuts what comes third",
+        ("func.third-derivative:grad-of-grad-of-grad",), "third derivative",
+        transforming("grad", lambda found: found * (1 + 1e-7)),
+    ),
+)  # fmt: skip
