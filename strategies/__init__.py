@@ -25,6 +25,7 @@ from strategies.optimizers import (
     optimizer_options,
     optimizer_variants,
 )
+from strategies.schedulers import schedules
 from strategies.shapes import (
     broadcastable_shapes,
     dim_tuples,
@@ -94,5 +95,6 @@ __all__ = [
     "optimizer_options",
     "group_options",
     "optimizer_variants",
+    "schedules",
     "source",
 ]
