@@ -76,31 +76,44 @@ def check_values(
     )
 
 
-def check_last_rates(scheduler: Any, optimizer: Any, when: str) -> None:
-    """Check that get_last_lr tells the rates that the groups have."""
-    told = [float(rate) for rate in scheduler.get_last_lr()]
-    have = [float(group["lr"]) for group in optimizer.param_groups]
-    compare.fact(told, have, f"get_last_lr {when}")
+def rates_of(optimizer: Any) -> list[float]:
+    """Return the learning rates of all groups."""
+    return [float(group["lr"]) for group in optimizer.param_groups]
 
 
-def check_rates(
+def told_by(scheduler: Any) -> list[float]:
+    """Return what get_last_lr tells."""
+    return [float(rate) for rate in scheduler.get_last_lr()]
+
+
+def closed_form(name: str, schedule: Schedule, epochs: Sequence[float]) -> list[list[float]]:
+    """Return the rates of all groups at each of these epochs."""
+    options = [schedule.options_of(group) for group in range(len(schedule.rates))]
+    bases = list(zip(schedule.rates, options, strict=True))
+    return [[CLOSED_FORMS[name](base, epoch, **own) for base, own in bases] for epoch in epochs]
+
+
+def roundings(
+    name: str, schedule: Schedule, epochs: Sequence[float], unit: float
+) -> list[list[float]]:
+    """Return how far rounding may take the rates of all groups at each of these epochs."""
+    options = [schedule.options_of(group) for group in range(len(schedule.rates))]
+    bases = list(zip(schedule.rates, options, strict=True))
+    return [[rounding(name, base, epoch, own, unit) for base, own in bases] for epoch in epochs]
+
+
+def check_history(
     name: str,
-    optimizer: Any,
-    scheduler: Any,
     schedule: Schedule,
-    epoch: float,
+    epochs: Sequence[float],
+    rates: Sequence[Sequence[float]],
     unit: float = UNIT,
-    steps: int = 0,
 ) -> None:
-    """Check every group's rate against the closed form at an epoch, and what get_last_lr says.
-
-    ``steps`` are those taken, where they are more than the epoch.
-    """
-    expected, bound = [], []
-    for number, base in enumerate(schedule.rates):
-        options = schedule.options_of(number)
-        expected.append(CLOSED_FORMS[name](base, epoch, **options))
-        error = rounding(name, base, epoch, options, unit)
-        bound.append(error * (1 + steps / (epoch + 1)))
-    check_values(optimizer, "lr", expected, bound, f"at epoch {epoch}")
-    check_last_rates(scheduler, optimizer, f"at epoch {epoch}")
+    """Check the rates that all groups had at these epochs against the closed form."""
+    compare.close(
+        torch.tensor(rates, dtype=torch.float64),
+        np.array(closed_form(name, schedule, epochs)),
+        bound=np.array(roundings(name, schedule, epochs, unit)),
+        dtype=torch.float64,
+        what="learning rates by step and group",
+    )

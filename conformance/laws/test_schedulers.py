@@ -11,15 +11,15 @@ from conformance.reference.schedulers import (
     MOMENTA,
     cosine,
     heavy_ball,
-    warm_restarts,
 )
 from conformance.scheduling import (
     UNIT,
-    check_last_rates,
-    check_rates,
+    check_history,
     check_values,
     optimizer_over,
+    rates_of,
     scheduler_over,
+    told_by,
     train,
 )
 from strategies import schedules
@@ -109,14 +109,26 @@ def test_closed_form(target, case, schedule):
     """
     optimizer = optimizer_over(schedule.rates, target.device)
     scheduler = scheduler_over(case, optimizer, schedule.options)
-    for epoch in range(schedule.steps + 1):
-        compare.fact(scheduler.last_epoch, epoch, "last_epoch")
-        check_rates(case, optimizer, scheduler, schedule, epoch)
-        momenta = [momentum_of(case, schedule, g, epoch) for g in range(len(schedule.rates))]
-        bound = [16 * UNIT for _ in momenta]
-        check_values(optimizer, "momentum", momenta, bound, f"at epoch {epoch}")
-        train(optimizer)
+    epochs, rates, told, momenta = [scheduler.last_epoch], [rates_of(optimizer)], [], []
+    for _ in range(schedule.steps):
+        told.append(told_by(scheduler))
+        momenta.append([group["momentum"] for group in optimizer.param_groups])
         scheduler.step()
+        epochs.append(scheduler.last_epoch)
+        rates.append(rates_of(optimizer))
+    compare.fact(epochs, list(range(schedule.steps + 1)), "last_epoch, step by step")
+    check_history(case, schedule, epochs, rates)
+    compare.fact(told, rates[:-1], "get_last_lr, step by step")
+    groups = range(len(schedule.rates))
+    compare.close(
+        torch.tensor(momenta, dtype=torch.float64),
+        np.array(
+            [[momentum_of(case, schedule, g, epoch) for g in groups] for epoch in epochs[:-1]]
+        ),
+        bound=16 * UNIT,
+        dtype=torch.float64,
+        what="momenta by step and group",
+    )
 
 
 @law("scheduler.rate-is-used", docs="torch.optim.lr_scheduler.LRScheduler", over=SCHEDULERS)
@@ -175,14 +187,17 @@ def test_step_to_epoch(target, case, schedule, epochs):
     """
     optimizer = optimizer_over(schedule.rates, target.device)
     scheduler = scheduler_over(case, optimizer, schedule.options)
+    reached, last, rates, told = [], [], [], []
     for epoch in epochs:
-        train(optimizer)
-        scheduler.step(epoch)
-        check_rates(case, optimizer, scheduler, schedule, epoch, steps=16)
-        for ahead in (epoch + 1, epoch + 2):
-            scheduler.step()
-            compare.fact(scheduler.last_epoch, ahead, "last_epoch")
-            check_rates(case, optimizer, scheduler, schedule, ahead, steps=16)
+        for ahead in range(3):
+            scheduler.step(*([] if ahead else [epoch]))
+            reached.append(epoch + ahead)
+            last.append(scheduler.last_epoch)
+            rates.append(rates_of(optimizer))
+            told.append(told_by(scheduler))
+    compare.fact(last, reached, "last_epoch, step by step")
+    compare.fact(told, rates, "get_last_lr, step by step")
+    check_history(case, schedule, reached, rates, 16 * UNIT)
 
 
 @law("scheduler.fractional-epoch", docs="torch.optim.lr_scheduler.CosineAnnealingWarmRestarts")
@@ -199,17 +214,17 @@ def test_fractional_epoch(target, schedule, eighths, ahead):
     """
     optimizer = optimizer_over(schedule.rates, target.device)
     scheduler = scheduler_over("CosineAnnealingWarmRestarts", optimizer, schedule.options)
-    options = schedule.options
+    reached, last, rates, told = [], [], [], []
     for eighth in eighths:
-        scheduler.step(eighth / 8)
-        for epoch in (eighth / 8 + n for n in range(ahead)):
-            compare.fact(scheduler.last_epoch, int(epoch), "last_epoch")
-            expected = [warm_restarts(base, epoch, **options) for base in schedule.rates]
-            bound = [64 * UNIT * max(base, options["eta_min"]) for base in schedule.rates]
-            check_values(optimizer, "lr", expected, bound, f"at epoch {epoch}")
-            check_last_rates(scheduler, optimizer, f"at epoch {epoch}")
-            if epoch < eighth / 8 + ahead - 1:
-                scheduler.step()
+        for n in range(ahead):
+            scheduler.step(*([] if n else [eighth / 8]))
+            reached.append(eighth / 8 + n)
+            last.append(scheduler.last_epoch)
+            rates.append(rates_of(optimizer))
+            told.append(told_by(scheduler))
+    compare.fact(last, list(map(int, reached)), "last_epoch, step by step")
+    compare.fact(told, rates, "get_last_lr, step by step")
+    check_history("CosineAnnealingWarmRestarts", schedule, reached, rates)
 
 
 @law(
@@ -315,26 +330,23 @@ def test_tensor_rate(target, case, schedule, dtype):
     Writing to a copy changes neither the group's rate nor the initial one.
     """
     tensors = [torch.tensor(rate, dtype=dtype, device=target.device) for rate in schedule.rates]
-    exact = tuple(float(tensor) for tensor in tensors)
+    exact = type(schedule)(tuple(map(float, tensors)), schedule.options, schedule.steps)
     optimizer = optimizer_over(tensors, target.device)
     scheduler = scheduler_over(case, optimizer, schedule.options)
-    unit = torch.finfo(dtype).eps
-    for epoch in range(schedule.steps + 1):
-        check_rates(
-            case,
-            optimizer,
-            scheduler,
-            type(schedule)(exact, schedule.options, schedule.steps),
-            epoch,
-            unit,
-        )
-        for group, tensor in zip(optimizer.param_groups, tensors, strict=True):
-            compare.fact(group["lr"] is tensor, True, "the group's rate is the same tensor")
-        for told in scheduler.get_last_lr():
-            compare.fact(told.dtype, dtype, "dtype of a rate from get_last_lr")
-            told.fill_(7.0)
-        train(optimizer)
+    rates, told, dtypes = [rates_of(optimizer)], [], []
+    for _ in range(schedule.steps):
+        copies = scheduler.get_last_lr()
+        told.append(told_by(scheduler))
+        dtypes += [copy.dtype for copy in copies]
+        for copy in copies:
+            copy.fill_(7.0)
         scheduler.step()
+        rates.append(rates_of(optimizer))
+    same = [g["lr"] is t for g, t in zip(optimizer.param_groups, tensors, strict=True)]
+    compare.fact(same, [True] * len(tensors), "each group's rate is the same tensor")
+    compare.fact(dtypes, [dtype] * len(dtypes), "dtypes of the rates from get_last_lr")
+    check_history(case, exact, range(len(rates)), rates, torch.finfo(dtype).eps)
+    compare.fact(told, rates[:-1], "get_last_lr, step by step")
 
 
 @law("scheduler.outside-change", docs=page, over=MULTIPLYING)
@@ -346,16 +358,14 @@ def test_outside_change(target, case, schedule, changes):
     """Decay happens together with changes of the learning rate from outside the scheduler."""
     optimizer = optimizer_over(schedule.rates, target.device)
     scheduler = scheduler_over(case, optimizer, schedule.options)
-    outside = 1.0
-    for epoch in range(1, schedule.steps + 1):
-        outside *= changes[epoch - 1]
+    outside, rates = 1.0, []
+    for change in changes[: schedule.steps]:
         for group in optimizer.param_groups:
-            group["lr"] *= changes[epoch - 1]
-        train(optimizer)
+            group["lr"] *= change
         scheduler.step()
-        together = tuple(outside * base for base in schedule.rates)
-        changed = type(schedule)(together, schedule.options, schedule.steps)
-        check_rates(case, optimizer, scheduler, changed, epoch, 64 * UNIT)
+        outside *= change
+        rates.append([rate / outside for rate in rates_of(optimizer)])
+    check_history(case, schedule, range(1, schedule.steps + 1), rates, 16 * UNIT)
 
 
 class Fading(torch.optim.lr_scheduler.LRScheduler):
@@ -387,4 +397,4 @@ def test_subclass(target, schedule, jump):
         scheduler.step(jump)
         expected = [base / (ahead + jump) for base in schedule.rates]
         check_values(optimizer, "lr", expected, [0.0] * len(expected), f"by step({jump})")
-        check_last_rates(scheduler, optimizer, f"by step({jump})")
+        compare.fact(told_by(scheduler), rates_of(optimizer), f"get_last_lr by step({jump})")
