@@ -25,7 +25,7 @@ from strategies.optimizers import (
     optimizer_options,
     optimizer_variants,
 )
-from strategies.schedulers import schedules
+from strategies.schedulers import compositions, metric_histories, schedules
 from strategies.shapes import (
     broadcastable_shapes,
     dim_tuples,
@@ -96,5 +96,7 @@ __all__ = [
     "group_options",
     "optimizer_variants",
     "schedules",
+    "compositions",
+    "metric_histories",
     "source",
 ]

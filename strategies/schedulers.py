@@ -9,7 +9,7 @@ undone, and a one-cycle policy whose rise has one step or less.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -138,8 +138,8 @@ def _choice(name: str, option: str, groups: int) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def _schedules(draw: st.DrawFn, name: str) -> Schedule:
-    rates = draw(_groups())
+def _schedules(draw: st.DrawFn, name: str, groups: st.SearchStrategy[list[float]]) -> Schedule:
+    rates = draw(groups)
     options = {key: draw(_choice(name, key, len(rates))) for key in SCHEDULES[name]}
     options = RESOLVE.get(name, lambda legal: legal)(options)
     steps = draw(st.sampled_from(range(1, _MOST_STEPS + 1)))
@@ -162,4 +162,49 @@ def schedules(name: str) -> st.SearchStrategy[Schedule]:
         raise InvalidArgument(
             f"schedules({name!r}): no such table; use one of {', '.join(SCHEDULES)}"
         )
-    return _schedules(name)
+    return _schedules(name, _groups())
+
+
+@st.composite
+def _compositions(draw: st.DrawFn, names: tuple[str, ...], most: int) -> list[tuple[str, Schedule]]:
+    rates = st.just(draw(_groups()))
+    chosen = draw(st.lists(st.sampled_from(names), min_size=1, max_size=most))
+    return [(name, draw(_schedules(name, rates))) for name in chosen]
+
+
+def compositions(names: Sequence[str], *, most: int = 3) -> st.SearchStrategy[list[Any]]:
+    """Draw one to ``most`` pairs of a scheduler's name and a schedule, all of the same groups.
+
+    ``names`` are those that may be drawn, as :func:`schedules` takes them. Shrinks to one of the
+    first name.
+
+    Example::
+
+        @given(compositions(["StepLR", "ExponentialLR"]))
+        def test(parts): assert len({schedule.rates for _, schedule in parts}) == 1
+    """
+    unknown = [name for name in names if name not in SCHEDULES]
+    if unknown or not names:
+        raise InvalidArgument(
+            f"compositions({list(names)!r}): no such table; use some of {', '.join(SCHEDULES)}"
+        )
+    if most < 1:
+        raise InvalidArgument(f"compositions(most={most}): at least 1")
+    return _compositions(tuple(names), most)
+
+
+_METRICS = tuple(n / 8 for n in (8, 6, 7, 9, 4, 12, 2, 16, 0, -4, -8, 3, 5))
+
+
+@cache
+def metric_histories() -> st.SearchStrategy[list[float]]:
+    """Draw one to sixteen values of a metric: few ones, so that they fall, rise and come again.
+
+    Multiples of 1/8, zero and negative ones among them. Shrinks to ``[1.0]``.
+
+    Example::
+
+        @given(metric_histories())
+        def test(metrics): assert all(8 * metric == int(8 * metric) for metric in metrics)
+    """
+    return st.lists(st.sampled_from(_METRICS), min_size=1, max_size=_MOST_STEPS)
