@@ -280,7 +280,11 @@ def test_nested(target, case, base):
     inner, _ = compose(optimizer)
     milestones = [begin] if begin else []
     outer = scheduler_class("SequentialLR")(optimizer, [*before, inner], milestones)
-    rates, _ = follow(outer, optimizer, begin + 4)
+    try:
+        rates, _ = follow(outer, optimizer, begin + 4)
+    except NotImplementedError:
+        # From a method that a composition lacks: no word of the target about an operation.
+        raise AssertionError("rates of the composition in a sequence: it cannot step") from None
     compare.fact(rates[begin:], path, "rates of the composition in a sequence")
 
 
