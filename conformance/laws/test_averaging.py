@@ -26,20 +26,24 @@ from conformance.target import resolve
 from strategies import arrays, schedules
 
 PAGE = "optim.html#weight-averaging-swa-and-ema"
+SINGLE = torch.finfo(torch.float32).eps
+DOUBLE = torch.finfo(torch.float64).eps
 AVERAGED = "torch.optim.swa_utils.AveragedModel"
 SIZES = {"matrix": (2, 2), "vector": (3,), "mean": (2,)}
 ELEMENTS = 4 + 3 + 2
 
 
 class Holder(torch.nn.Module):
-    """Two parameters of two dtypes, a floating buffer and a counting one."""
+    """Two parameters of two dtypes, a floating buffer and, if it counts, a whole number."""
 
-    def __init__(self, device):
+    def __init__(self, device, counts=True):
         super().__init__()
+        self.counts = counts
         self.matrix = torch.nn.Parameter(torch.zeros(2, 2, dtype=torch.float64, device=device))
         self.vector = torch.nn.Parameter(torch.zeros(3, dtype=torch.float32, device=device))
         self.register_buffer("mean", torch.zeros(2, dtype=torch.float64, device=device))
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64, device=device))
+        if counts:
+            self.register_buffer("count", torch.zeros((), dtype=torch.int64, device=device))
 
     def forward(self, x):
         return (self.matrix * x).sum() + self.vector.sum()
@@ -60,7 +64,8 @@ def fill(holder, row, count):
     with torch.no_grad():
         for name, values in parts_of(row).items():
             getattr(holder, name).copy_(torch.tensor(values))
-        holder.count.fill_(count)
+        if holder.counts:
+            holder.count.fill_(count)
 
 
 def histories():
@@ -92,14 +97,17 @@ def expected_average(case, rows, decay):
 
 
 def check_average(case, model, rows, decay, use_buffers):
-    """Compare an averaged model with the average of rows, buffers with it or with the last row."""
+    """Compare an averaged model with the average of rows, buffers with it or with the last row.
+
+    To single precision: whether float64 gets its own is a law by itself.
+    """
     mean = parts_of(expected_average(case, rows, decay))
     last = parts_of(rows[-1])
     for name in SIZES:
         tensor = getattr(model.module, name)
         value = mean[name] if use_buffers or name != "mean" else last[name]
         # Values are at most 2, weights sum to 1: each update rounds a few times below 4.
-        bound = 0.0 if value is last[name] else 8 * len(rows) * torch.finfo(tensor.dtype).eps * 2
+        bound = 0.0 if value is last[name] else 16 * len(rows) * SINGLE
         compare.close(tensor, value, bound=bound, dtype=tensor.dtype, what=f"averaged {name}")
     compare.fact(int(model.n_averaged), len(rows), "n_averaged")
 
@@ -116,7 +124,7 @@ def test_average(target, case, rows, decay, use_buffers):
     The first update copies. Buffers are averaged with use_buffers, else those of the model. The
     model stays as it is; n_averaged counts the updates.
     """
-    model = Holder(target.device)
+    model = Holder(target.device, counts=not use_buffers)
     mean = averaged(case, model, decay, use_buffers=use_buffers)
     fill(mean.module, np.full(ELEMENTS, 9.0), 9)
     for number, row in enumerate(rows):
@@ -127,6 +135,37 @@ def test_average(target, case, rows, decay, use_buffers):
             compare.fact(int(mean.module.count), 3 + number, "the averaged model's count")
         for name, values in parts_of(row).items():
             compare.unchanged(getattr(model, name), values, f"the model's {name}")
+
+
+@law("averaging.double-precision", docs=PAGE, over=AVERAGES)
+@given(rows=histories(), decay=st.sampled_from([0.5, 0.9, 0.999]))
+def test_double_precision(target, case, rows, decay):
+    """The average of float64 parameters has the precision of float64."""
+    model = Holder(target.device)
+    mean = averaged(case, model, decay)
+    for row in rows:
+        fill(model, row, 0)
+        mean.update_parameters(model)
+    expected = parts_of(expected_average(case, rows, decay))["matrix"]
+    bound = 16 * len(rows) * DOUBLE
+    got = mean.module.matrix
+    compare.close(got, expected, bound=bound, dtype=torch.float64, what="averaged matrix")
+
+
+@law("averaging.integer-buffers", docs=PAGE, over=AVERAGES)
+@given(rows=histories(), count=st.sampled_from([0, 4, 64]))
+def test_integer_buffers(target, case, rows, count):
+    """With use_buffers an integer buffer that stays as it is, as its average does.
+
+    Batch normalization has one: how many batches it has seen.
+    """
+    model = Holder(target.device)
+    mean = averaged(case, model, 0.5, use_buffers=True)
+    for number, row in enumerate(rows):
+        fill(model, row, count)
+        mean.update_parameters(model)
+        compare.equal(mean.module.count, np.array(count), dtype=torch.int64, what="count")
+        compare.fact(int(mean.n_averaged), number + 1, "n_averaged")
 
 
 def largest(average, current, number):
@@ -208,7 +247,7 @@ def through_file(state):
 def test_state_goes_on(target, case, rows, taken, transport, use_buffers):
     """The state holds the averages and their count, not the function; loaded, it goes on."""
     taken = min(taken, len(rows) - 1)
-    model = Holder(target.device)
+    model = Holder(target.device, counts=not use_buffers)
     mean = averaged(case, model, 0.75, use_buffers=use_buffers)
     for row in rows[:taken]:
         fill(model, row, 0)
@@ -218,7 +257,8 @@ def test_state_goes_on(target, case, rows, taken, transport, use_buffers):
     names = {"n_averaged", *(f"module.{name}" for name in model.state_dict())}
     compare.fact(set(state), names, "entries of the state")
 
-    mean = averaged(case, Holder(target.device), 0.75, use_buffers=use_buffers)
+    fresh = Holder(target.device, counts=not use_buffers)
+    mean = averaged(case, fresh, 0.75, use_buffers=use_buffers)
     mean.load_state_dict(state)
     for row in rows[taken:]:
         fill(model, row, 0)

@@ -307,21 +307,6 @@ def test_one_cycle_length(target, epochs, length, strategy):
     compare.fact(paths[2], paths[0], "rates by total_steps, all given")
 
 
-@law("scheduler.one-cycle-ends", docs="torch.optim.lr_scheduler.OneCycleLR", level="should")
-@given(steps=st.integers(4, 8))
-def test_one_cycle_ends(target, steps):
-    """A cycle of n steps takes n steps, as a training loop does, and raises at the next."""
-    optimizer = optimizer_over([1.0], target.device)
-    scheduler = scheduler_over(
-        "OneCycleLR", optimizer, {"max_lr": 0.5, "total_steps": steps, "pct_start": 0.5}
-    )
-    for _ in range(steps):
-        train(optimizer)
-        scheduler.step()
-    with compare.raises(ValueError, f"Tried to step {steps + 1} times"):
-        scheduler.step()
-
-
 @law("scheduler.tensor-rate", docs="torch.optim.lr_scheduler.LRScheduler", over=SCHEDULERS)
 @given(schedule=schedule_of, dtype=st.sampled_from([torch.float64, torch.float32]))
 def test_tensor_rate(target, case, schedule, dtype):
