@@ -67,12 +67,17 @@ def plain_parts(parts):
     ]
 
 
+def joined(kind, optimizer, members, milestones):
+    """The composition of schedulers; a chain has no milestones."""
+    if kind == "SequentialLR":
+        return scheduler_class(kind)(optimizer, members, milestones)
+    return scheduler_class(kind)(members, optimizer=optimizer)
+
+
 def made(kind, optimizer, parts, milestones):
     """The composition of schedulers given by name and options."""
-    schedulers = [scheduler_over(name, optimizer, options) for name, options in parts]
-    if kind == "SequentialLR":
-        return scheduler_class(kind)(optimizer, schedulers, milestones)
-    return scheduler_class(kind)(schedulers, optimizer=optimizer)
+    members = [scheduler_over(name, optimizer, options) for name, options in parts]
+    return joined(kind, optimizer, members, milestones)
 
 
 def milestones_of(gaps, parts):
@@ -258,18 +263,23 @@ def sequence_of(optimizer):
 
 
 NESTED = {
-    "chain-first": (chain_of, 0),
-    "chain-second": (chain_of, 3),
-    "sequence-first": (sequence_of, 0),
-    "sequence-second": (sequence_of, 3),
+    "chain-first": (chain_of, "SequentialLR", 0),
+    "chain-second": (chain_of, "SequentialLR", 3),
+    "chain-in-chain": (chain_of, "ChainedScheduler", 0),
+    "sequence-first": (sequence_of, "SequentialLR", 0),
+    "sequence-second": (sequence_of, "SequentialLR", 3),
+    "sequence-in-chain": (sequence_of, "ChainedScheduler", 0),
 }
 
 
-@law("scheduler.nested", docs=PAGES["SequentialLR"], level="should", over=NESTED)
+@law("scheduler.nested", docs=lambda case: PAGES[case[1]], level="should", over=NESTED)
 @given(base=st.sampled_from([1.0, 0.5, 2.0]))
 def test_nested(target, case, base):
-    """A composition is a scheduler: in a sequence its rates are what they are on their own."""
-    compose, begin = case
+    """A composition is a scheduler: inside another one its rates are what they are on their own.
+
+    Alone in a chain or a sequence, or after a milestone.
+    """
+    compose, kind, begin = case
     alone = optimizer_over([base], target.device)
     scheduler, expected = compose(alone)
     rates, _ = follow(scheduler, alone, 4)
@@ -277,15 +287,15 @@ def test_nested(target, case, base):
     compare.fact(rates, path, "rates of the composition alone")
     optimizer = optimizer_over([base], target.device)
     before = [scheduler_over("LambdaLR", optimizer, {"lr_lambda": "halving"})] if begin else []
-    inner, _ = compose(optimizer)
-    milestones = [begin] if begin else []
-    outer = scheduler_class("SequentialLR")(optimizer, [*before, inner], milestones)
+    members = [*before, compose(optimizer)[0]]
     try:
-        rates, _ = follow(outer, optimizer, begin + 4)
+        rates, _ = follow(
+            joined(kind, optimizer, members, [begin][: len(before)]), optimizer, begin + 4
+        )
     except NotImplementedError:
         # From a method that a composition lacks: no word of the target about an operation.
-        raise AssertionError("rates of the composition in a sequence: it cannot step") from None
-    compare.fact(rates[begin:], path, "rates of the composition in a sequence")
+        raise AssertionError("rates of the composition in another: it cannot step") from None
+    compare.fact(rates[begin:], path, "rates of the composition in another")
 
 
 def decay(optimizer):
@@ -367,14 +377,6 @@ REJECTED = {
 }
 
 
-def composed(kind, optimizer, makers, milestones):
-    """The composition of what some functions make for an optimizer."""
-    members = [make(optimizer) for make in makers]
-    if kind == "SequentialLR":
-        return scheduler_class(kind)(optimizer, members, milestones)
-    return scheduler_class(kind)(members, optimizer=optimizer)
-
-
 @law("scheduler.composition-rejects", docs=lambda case: PAGES[case[0]], over=REJECTED)
 @given(rate=st.sampled_from([1.0, 0.5, 0.1]))
 def test_composition_rejects(target, case, rate):
@@ -384,8 +386,9 @@ def test_composition_rejects(target, case, rate):
     """
     kind, makers, milestones, error, message = case
     optimizer = optimizer_over([rate], target.device)
-    legal = composed(kind, optimizer, (decay, decay), [1])
+    legal = joined(kind, optimizer, [decay(optimizer), decay(optimizer)], [1])
     compare.fact(told_by(legal), [rate], "get_last_lr of a legal composition")
+    members = [make(optimizer) for make in makers]
     with compare.raises(error, message):
-        composed(kind, optimizer, makers, milestones)
+        joined(kind, optimizer, members, milestones)
     check_values(optimizer, "lr", [rate], [0.0], "after the rejection")
