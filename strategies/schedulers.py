@@ -17,6 +17,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
+from strategies.values import raw_bytes
+
 Options = dict[str, Any]
 
 PER_GROUP = ("lr_lambda", "base_lr", "max_lr", "base_momentum", "max_momentum", "swa_lr", "min_lr")
@@ -29,6 +31,7 @@ _FUNCTIONS = ("halving", "warming", "stepping", "vanishing")
 _STRATEGIES = ("linear", "cos")
 _MOST_STEPS = 16
 _MOST_GROUPS = 3
+_MOST_METRICS = 24
 
 SCHEDULES: dict[str, dict[str, tuple[Any, ...]]] = {
     "LambdaLR": {"lr_lambda": _FUNCTIONS},
@@ -84,12 +87,12 @@ SCHEDULES: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "ReduceLROnPlateau": {
         "mode": ("min", "max"),
-        "factor": (0.5, 0.1, 0.0),
-        "patience": (0, 1, 2, 3),
+        "factor": (0.5, 0.75, 0.1, 0.0),
+        "patience": (0, 1, 2, 0),
         "threshold": (0.125, 1e-4, 0.5, 0.0),
         "threshold_mode": ("rel", "abs"),
         "cooldown": (0, 1, 2, 3),
-        "min_lr": (0.0, 0.05, 0.3, 2.0),
+        "min_lr": (0.0, 0.01, 0.0, 0.3, 0.0, 2.0),
         "eps": (1e-8, 0.03, 0.0),
     },
 }
@@ -141,7 +144,7 @@ def _choice(name: str, option: str, groups: int) -> st.SearchStrategy[Any]:
 def _schedules(draw: st.DrawFn, name: str, groups: st.SearchStrategy[list[float]]) -> Schedule:
     rates = draw(groups)
     options = {key: draw(_choice(name, key, len(rates))) for key in SCHEDULES[name]}
-    options = RESOLVE.get(name, lambda legal: legal)(options)
+    options = RESOLVE[name](options) if name in RESOLVE else options
     steps = draw(st.sampled_from(range(1, _MOST_STEPS + 1)))
     return Schedule(tuple(rates), options, min(steps, options.get("total_steps", steps + 1) - 1))
 
@@ -196,9 +199,14 @@ def compositions(names: Sequence[str], *, most: int = 3) -> st.SearchStrategy[li
 _METRICS = tuple(n / 8 for n in (8, 6, 7, 9, 4, 12, 2, 16, 0, -4, -8, 3, 5))
 
 
-@cache
+@st.composite
+def _metric_histories(draw: st.DrawFn) -> list[float]:
+    count = draw(st.sampled_from(range(1, _MOST_METRICS + 1)))
+    return [_METRICS[byte % len(_METRICS)] for byte in draw(raw_bytes(count))]
+
+
 def metric_histories() -> st.SearchStrategy[list[float]]:
-    """Draw one to sixteen values of a metric: few ones, so that they fall, rise and come again.
+    """Draw one to twenty-four values of a metric: few ones, so that they fall, rise and come again.
 
     Multiples of 1/8, zero and negative ones among them. Shrinks to ``[1.0]``.
 
@@ -207,4 +215,4 @@ def metric_histories() -> st.SearchStrategy[list[float]]:
         @given(metric_histories())
         def test(metrics): assert all(8 * metric == int(8 * metric) for metric in metrics)
     """
-    return st.lists(st.sampled_from(_METRICS), min_size=1, max_size=_MOST_STEPS)
+    return _metric_histories()

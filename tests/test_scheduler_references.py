@@ -83,7 +83,8 @@ def test_cosine_annealing_follows_its_documented_recursion() -> None:
 
 def test_warm_restarts_are_cosines_one_after_the_other() -> None:
     for options in combinations("CosineAnnealingWarmRestarts"):
-        rates, period = [], options["T_0"]
+        rates: list[float] = []
+        period = options["T_0"]
         while len(rates) < 40:
             one = {"T_max": period, "eta_min": options["eta_min"]}
             rates += [CLOSED_FORMS["CosineAnnealingLR"](0.5, t, **one) for t in range(period)]
@@ -128,7 +129,7 @@ def test_one_cycle_interpolates_between_its_corners() -> None:
         rates.append(start / options["final_div_factor"])
         for epoch in range(last + 1):
             # How far along the phases: whole numbers at the corners; a cosine eases each phase.
-            along = np.interp(epoch, corners, range(len(corners)))
+            along = float(np.interp(epoch, corners, range(len(corners))))
             if options["anneal_strategy"] == "cos":
                 along = math.floor(along) + (1 - math.cos(math.pi * (along % 1))) / 2
             for values, got in (
@@ -163,13 +164,13 @@ def test_examples_of_the_documentation() -> None:
 def test_roundings_bound_a_recursion_in_single_precision() -> None:
     """A cosine in float32, step by step as documented, stays within its bound and needs it."""
     options = {"T_max": 30, "eta_min": 0.0}
-    rate, worst = np.float32(1.0), 0.0
+    rate, worst = 1.0, 0.0
     for t in range(29):
         now, then = (1 + math.cos(math.pi * e / 30) for e in (t, t + 1))
-        rate = np.float32(rate * np.float32(then / now))
+        rate = float(np.float32(rate) * np.float32(then / now))
         exact = CLOSED_FORMS["CosineAnnealingLR"](1.0, t + 1, **options)
         bound = schedulers.rounding("CosineAnnealingLR", 1.0, t + 1, options, 2.0**-24)
-        worst = max(worst, abs(float(rate) - exact) / bound)
+        worst = max(worst, abs(rate - exact) / bound)
     assert 0 < worst < 1
 
 

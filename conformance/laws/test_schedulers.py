@@ -318,15 +318,19 @@ def test_tensor_rate(target, case, schedule, dtype):
     exact = type(schedule)(tuple(map(float, tensors)), schedule.options, schedule.steps)
     optimizer = optimizer_over(tensors, target.device)
     scheduler = scheduler_over(case, optimizer, schedule.options)
-    rates, told, dtypes = [rates_of(optimizer)], [], []
+    initial = [float(group["initial_lr"]) for group in optimizer.param_groups]
+    rates, told, dtypes = [], [], []
     for _ in range(schedule.steps):
         copies = scheduler.get_last_lr()
         told.append(told_by(scheduler))
         dtypes += [copy.dtype for copy in copies]
         for copy in copies:
             copy.fill_(7.0)
-        scheduler.step()
         rates.append(rates_of(optimizer))
+        scheduler.step()
+    rates.append(rates_of(optimizer))
+    kept = [float(group["initial_lr"]) for group in optimizer.param_groups]
+    compare.fact(kept, initial, "initial rates after all steps")
     same = [g["lr"] is t for g, t in zip(optimizer.param_groups, tensors, strict=True)]
     compare.fact(same, [True] * len(tensors), "each group's rate is the same tensor")
     compare.fact(dtypes, [dtype] * len(dtypes), "dtypes of the rates from get_last_lr")

@@ -286,7 +286,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "last-batch-left-out", "update_bn leaves out the last of three batches",
-        ("averaging.batch-statistics:1d",), "running_",
+        ("averaging.batch-statistics:1d",), "",
         replacing(swa_utils, "update_bn", _without_last_batch),
     ),
     Saboteur(

@@ -43,7 +43,7 @@ def _baseline_waits_in_cooldown(original: Any) -> Any:
     return step
 
 
-def _keeps_counting(original: Any) -> Any:
+def _lowers_baseline(original: Any) -> Any:
     def reduce(self: Any, epoch: Any) -> None:
         original(self, epoch)
         self.best = self.best * 0.75 if self.mode == "max" and self.best > 0 else self.best
@@ -178,7 +178,7 @@ SABOTEURS = (
     Saboteur(
         "plateau-baseline-lowered", "a reduction lowers the baseline of mode max",
         ("plateau.rules:number",), RATES,
-        replacing(ReduceLROnPlateau, "_reduce_lr", _keeps_counting),
+        replacing(ReduceLROnPlateau, "_reduce_lr", _lowers_baseline),
     ),
     Saboteur(
         "plateau-thresholds-swapped", "mode max swaps relative and absolute thresholds",

@@ -10,7 +10,7 @@ import torch
 from torch.optim import lr_scheduler as schedulers
 from torch.optim.swa_utils import SWALR
 
-from tests.saboteurs.faults import dropping, rewriting
+from tests.saboteurs.faults import rewriting
 from tests.saboteurs.saboteur import Patch, Saboteur, replacing
 
 Test = Callable[[Any], Any]
@@ -230,6 +230,21 @@ def _aliases_last_rates(original: Any) -> Any:
     return values
 
 
+def _aliases_initial_rate(original: Any) -> Any:
+    def init(self: Any, optimizer: Any, last_epoch: int = -1) -> None:
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+        original(self, optimizer, last_epoch)
+
+    return init
+
+
+def _cycles_what_there_is(self: Any, optimizer: Any, **options: Any) -> Any:
+    if not {"momentum", "betas"} & set(optimizer.defaults):
+        options["cycle_momentum"] = False
+    return (self, optimizer), options
+
+
 def _from_base(self: Any, rates: list[Any]) -> list[Any]:
     return rates if self.last_epoch % self.step_size else self._get_closed_form_lr()
 
@@ -429,13 +444,13 @@ SABOTEURS = (
     ),
     Saboteur(
         "last-rate-aliased", "get_last_lr gives the optimizer's own tensors",
-        ("scheduler.tensor-rate:ExponentialLR",), RATES,
+        ("scheduler.tensor-rate:ExponentialLR", "scheduler.tensor-rate:LambdaLR"), RATES,
         replacing(schedulers, "_param_groups_val_list", _aliases_last_rates),
     ),
     Saboteur(
         "initial-rate-aliased", "a tensor rate and the initial one are the same object",
-        ("scheduler.tensor-rate:LambdaLR",), RATES,
-        replacing(schedulers, "_param_groups_val_list", lambda _: _aliases),
+        ("scheduler.tensor-rate:LambdaLR",), "initial rates",
+        replacing(schedulers.LRScheduler, "__init__", _aliases_initial_rate),
     ),
     Saboteur(
         "outside-change-undone", "StepLR's decay undoes what was changed from outside",
@@ -485,7 +500,7 @@ SABOTEURS = (
     Saboteur(
         "cycles-no-momentum", "CyclicLR silently cycles no momentum where there is none",
         ("scheduler.needs-momentum:CyclicLR",), "raised nothing",
-        dropping(schedulers.CyclicLR, "__init__", "cycle_momentum"),
+        rewriting(schedulers.CyclicLR, "__init__", _cycles_what_there_is),
     ),
     Saboteur(
         "negative-epoch-from-end", "warm restarts take a negative epoch as 0",
