@@ -23,7 +23,7 @@ START = "Starting multiplicative factor expected to be greater than 0"
 END = "Ending multiplicative factor expected to be between 0 and 1"
 FACTOR = "Constant multiplicative factor expected to be between 0 and 1"
 PERCENTAGE = "Expected float between 0 and 1 pct_start"
-STRATEGY = "anneal_strategy must be one of 'cos' or 'linear'"
+STRATEGY = "one of 'cos' or 'linear'"
 NO_LENGTH = {"total_steps": None}
 # Class, what is wrong with its options, and the message of the ValueError. There are two groups.
 REJECTED = {
