@@ -25,6 +25,7 @@ from strategies.optimizers import (
     optimizer_options,
     optimizer_variants,
 )
+from strategies.schedulers import compositions, metric_histories, schedules
 from strategies.shapes import (
     broadcastable_shapes,
     dim_tuples,
@@ -95,5 +96,8 @@ __all__ = [
     "optimizer_options",
     "group_options",
     "optimizer_variants",
+    "schedules",
+    "compositions",
+    "metric_histories",
     "source",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch._dynamo  # the first optimizer imports it, which takes seconds: not in every fork
 
 from conformance.deviations import SHIPPED, covering, read_deviations
 from conformance.examine import Examination
@@ -90,6 +91,8 @@ def examine(law_id: str) -> Trial:
 
 def try_saboteur(saboteur: Saboteur) -> list[Trial]:
     """Apply the fault in a fresh process and examine the laws that must catch it there."""
+    for law_id in saboteur.laws:
+        find_law(law_id)  # imports all laws here, once, and not in every fork
 
     def sabotaged() -> list[Trial]:
         saboteur.patch(pytest.MonkeyPatch())
