@@ -15,6 +15,7 @@ from conformance.operators import (
     extremes,
     joining,
     linalg,
+    losses,
     manipulation,
     masking,
     matrix_functions,
@@ -66,6 +67,7 @@ FAMILIES: Mapping[str, tuple[Operator, ...]] = {
     "selecting": selecting.OPERATORS,
     "scattering": scattering.OPERATORS,
     "masking": masking.OPERATORS,
+    "losses": losses.OPERATORS,
 }
 
 OPERATORS: Mapping[str, Operator] = {
