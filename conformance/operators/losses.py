@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,13 +12,13 @@ import torch
 from conformance.operators.losses_arguments import (
     ANY,
     BETWEEN,
+    LOGITS,
+    NEAR,
     POSITIVE,
     PROBABILITIES,
-    REDUCTIONS,
     SIGNS,
     TRUTHS,
     WHOLE,
-    WIDE,
     alignment_calls,
     at_most_row,
     broadcast,
@@ -34,6 +35,7 @@ from conformance.operators.losses_arguments import (
     triplet_calls,
 )
 from conformance.operators.operator import Calls, Operator, Reference, Rejection
+from conformance.operators.special import in_double
 from conformance.reference import alignments, class_losses, losses
 
 _F = "torch.nn.functional."
@@ -98,7 +100,10 @@ def _pointwise(
 
 
 _SHAPES = ("shapes", "x, y", "x, y[:, :2]", "RuntimeError", "must match the size")
-_WEIGHED: Any = {"reduction": ("none", "sum")}
+_UNAVERAGED: Any = {"reduction": ("none", "sum")}
+_DELTAS: Any = {
+    "options": {"delta": (0.5, 2.0, 1.0)}, "smooth_options": {"delta": (1.0, 2.0)}
+}  # fmt: skip
 _WEIGHT = (
     "weight-shape", "x, y, weight=x", "x, y, weight=x[0]", "ValueError",
     "Weights and input must have the same size",
@@ -110,7 +115,7 @@ _DISTANCES = (
         rejected=(_reduction(), _SHAPES, _WEIGHT),
     ),
     _pointwise(
-        "mse_loss", elementwise(ANY, ANY, options=_WEIGHED, weights={"weight": same_shape}),
+        "mse_loss", elementwise(ANY, ANY, always=_UNAVERAGED, weights={"weight": same_shape}),
         losses.squared_error, variant="weighted",
     ),
     _pointwise(
@@ -118,7 +123,7 @@ _DISTANCES = (
         rejected=(_reduction(), _SHAPES, _WEIGHT),
     ),
     _pointwise(
-        "l1_loss", elementwise(BETWEEN, WHOLE, options=_WEIGHED, weights={"weight": same_shape}),
+        "l1_loss", elementwise(BETWEEN, WHOLE, always=_UNAVERAGED, weights={"weight": same_shape}),
         losses.absolute_error, variant="weighted",
     ),
     _pointwise(
@@ -134,9 +139,7 @@ _DISTANCES = (
     ),
     _pointwise(
         "huber_loss",
-        elementwise(BETWEEN, WHOLE, options={"delta": (0.5, 2.0, 1.0)},
-                    smooth_options={"delta": (1.0, 2.0)}, weights={"weight": same_shape}),
-        losses.huber_error,
+        elementwise(BETWEEN, WHOLE, **_DELTAS), losses.huber_error,
         rejected=(
             _reduction(), _SHAPES, _WEIGHT,
             ("zero", "x, y, delta=0.5", "x, y, delta=0.0", "RuntimeError",
@@ -145,15 +148,20 @@ _DISTANCES = (
              "does not support non-positive values for delta"),
         ),
     ),
+    _pointwise(
+        "huber_loss",
+        elementwise(BETWEEN, WHOLE, **_DELTAS, always=_UNAVERAGED, weights={"weight": same_shape}),
+        losses.huber_error, variant="weighted",
+    ),
 )  # fmt: skip
 
 _SIGMOIDS = "x.sigmoid(), y.sigmoid()"
 
 _PROBABILITIES = (
-    _pointwise(
+    *in_double(_pointwise(
         "binary_cross_entropy",
         elementwise(PROBABILITIES, PROBABILITIES, weights={"weight": broadcast}),
-        losses.binary_entropy, constants=(2,), derivative_ulps=128,
+        losses.binary_entropy, constants=(2,), derivative_ulps=64, slope=1,
         rejected=(
             _reduction(_SIGMOIDS),
             ("above", _SIGMOIDS, "x.sigmoid() + 1.5, y.sigmoid()", "RuntimeError",
@@ -165,10 +173,10 @@ _PROBABILITIES = (
             ("weight-shape", f"{_SIGMOIDS}, weight=x[0]", f"{_SIGMOIDS}, weight=x[0, :2]",
              "RuntimeError", "broadcast"),
         ),
-    ),
+    ), derivative_ulps=2.0**15),  # its denominators are not below 1e-12, or are raised by it
     _pointwise(
         "binary_cross_entropy_with_logits",
-        elementwise(WIDE, PROBABILITIES, weights={"weight": broadcast, "pos_weight": broadcast}),
+        elementwise(LOGITS, PROBABILITIES, weights={"weight": broadcast, "pos_weight": broadcast}),
         losses.binary_entropy_of_logits, losses.binary_entropy_of_logits_size,
         constants=(2, 3), derivative_ulps=256,
         rejected=(
@@ -181,14 +189,14 @@ _PROBABILITIES = (
     _pointwise(
         "kl_div", elementwise(ANY, POSITIVE, options={"reduction": (
             "none", "mean", "sum", "batchmean")}),
-        losses.divergence, losses.divergence_size, derivative_ulps=256,
+        losses.divergence, losses.divergence_size, derivative_ulps=64, slope=2,
         rejected=(_reduction(), _SHAPES),
     ),
     _pointwise(
         "kl_div",
-        elementwise(ANY, ANY, options={"reduction": ("none", "mean", "sum", "batchmean"),
-                                       "log_target": (True,)}),
-        losses.divergence, losses.divergence_size, variant="log", derivative_ulps=256,
+        elementwise(ANY, ANY, options={"reduction": ("none", "mean", "sum", "batchmean")},
+                    always={"log_target": (True,)}),
+        losses.divergence, losses.divergence_size, variant="log", derivative_ulps=256, slope=2,
     ),
     _pointwise(
         "poisson_nll_loss",
@@ -199,7 +207,7 @@ _PROBABILITIES = (
     _pointwise(
         "poisson_nll_loss",
         elementwise(POSITIVE, POSITIVE, options={"full": (True,), "eps": (0.5,)},
-                    fixed={"log_input": False}),
+                    always={"log_input": (False,)}),
         losses.poisson_error, losses.poisson_error_size, variant="rates", derivative_ulps=256,
     ),
     _pointwise(
@@ -226,7 +234,7 @@ _SIGNED = (
         rejected=(_reduction(), _SHAPES),
     ),
     _pointwise(
-        "soft_margin_loss", elementwise(ANY, SIGNS),
+        "soft_margin_loss", elementwise(NEAR, SIGNS),
         losses.soft_margin_error, losses.soft_margin_error_size, constants=(1,),
         derivative_ulps=256, rejected=(_reduction(), _SHAPES),
     ),
@@ -244,20 +252,22 @@ _SIGNED = (
     ),
 )  # fmt: skip
 
-_TRIPLE = {name: (torch.float32, (2, 3)) for name in ("a", "p", "n")}
+_TRIPLE = dict.fromkeys(("a", "p", "n"), (torch.float32, (2, 3)))
 
 
 def _triplet(name: str, calls: Calls, **changes: Any) -> Operator:
     return _pointwise(
         name, calls, losses.triplet_error, losses.triplet_error_size,
-        tensors=_TRIPLE, derivative_ulps=256, **changes,
+        tensors=_TRIPLE, derivative_ulps=64, slope=1, **changes,
     )  # fmt: skip
 
 
 _VECTORS = (
-    _pointwise(
+    *in_double(_pointwise(
         "cosine_embedding_loss", cosine_calls, losses.cosine_error, losses.cosine_error_size,
-        constants=(2,), derivative_ulps=512, tensors={**_PAIR, "z": (torch.float32, (2,))},
+        analytic=partial(losses.pointwise, losses.cosine_error_raised),
+        constants=(2,), derivative_ulps=64, slope=1,
+        tensors={**_PAIR, "z": (torch.float32, (2,))},
         rejected=(
             _reduction("x, y, z"),
             ("target-rank", "x, y, z", "x, y, z[:, None]", "RuntimeError",
@@ -265,9 +275,9 @@ _VECTORS = (
             ("no-batch", "x[0], y[0], z[0]", "x, y, z[0]", "RuntimeError",
              "0D target tensor expects 1D input tensors"),
         ),
-    ),
+    ), ulps=2.0**14, derivative_ulps=2.0**16),  # squares of lengths are raised by 1e-12
     _triplet(
-        "triplet_margin_loss", triplet_calls({"p": (1, 2), "eps": (0.25,)}),
+        "triplet_margin_loss", triplet_calls({"p": (1, 2), "eps": (2.0**-6,)}),
         rejected=(
             _reduction("a, p, n"),
             ("margin", "a, p, n, margin=0.5", "a, p, n, margin=0.0", "ValueError",
@@ -295,16 +305,19 @@ _CLASS_WEIGHT = (
     "weight tensor should be defined either for all 3 classes or no classes",
 )  # fmt: skip
 
+_LIKELIHOOD = _loss(
+    "nll_loss", class_calls(ANY, ranks=(1, 2, 3, 5)), class_losses.likelihood_loss,
+    magnitude=class_losses.likelihood_loss_size, constants=(1,), tensors=_CLASSES,
+    rejected=(_reduction(), _OUT_OF_RANGE, _BATCHES, _CLASS_WEIGHT),
+)  # fmt: skip
+
 _CLASSIFIED = (
+    _LIKELIHOOD,
+    replace(_LIKELIHOOD, variant="images", calls=class_calls(ANY, ranks=(4,)), rejections={}),
     _loss(
-        "nll_loss", class_calls(ANY), class_losses.likelihood_loss,
-        magnitude=class_losses.likelihood_loss_size, constants=(1,), tensors=_CLASSES,
-        rejected=(_reduction(), _OUT_OF_RANGE, _BATCHES, _CLASS_WEIGHT),
-    ),
-    _loss(
-        "cross_entropy", class_calls(WIDE, {"label_smoothing": (0.25, 1.0, 0.0)}),
+        "cross_entropy", class_calls(LOGITS, {"label_smoothing": (0.25, 1.0, 0.0)}),
         class_losses.entropy_loss, magnitude=class_losses.entropy_loss_size, constants=(1,),
-        derivative_ulps=512, tensors=_CLASSES,
+        analytic=class_losses.entropy_loss_raised, derivative_ulps=64, slope=1, tensors=_CLASSES,
         rejected=(
             _reduction(), _OUT_OF_RANGE, _BATCHES, _CLASS_WEIGHT,
             ("smoothing-above", "x, y, label_smoothing=1.0", "x, y, label_smoothing=1.5",
@@ -314,10 +327,10 @@ _CLASSIFIED = (
         ),
     ),
     _loss(
-        "cross_entropy", distribution_calls(WIDE, {"label_smoothing": (0.25, 1.0)}),
+        "cross_entropy", distribution_calls(LOGITS, {"label_smoothing": (0.25, 1.0)}),
         class_losses.entropy_loss, variant="probabilities",
-        magnitude=class_losses.entropy_loss_size, derivative_ulps=512,
-        tensors={**_PAIR, "z": (torch.int64, (2, 3))},
+        magnitude=class_losses.entropy_loss_size, analytic=class_losses.entropy_loss_raised,
+        derivative_ulps=64, slope=1, tensors={**_PAIR, "z": (torch.int64, (2, 3))},
         rejected=(
             ("integers", "x, z.to(x.dtype)", "x, z", "RuntimeError",
              "Expected floating point type for target with class probabilities"),
@@ -350,7 +363,7 @@ _CLASSIFIED = (
     ),
     _loss(
         "multilabel_soft_margin_loss",
-        elementwise(WIDE, TRUTHS, weights={"weight": of_classes}, shape=row_shape),
+        elementwise(LOGITS, TRUTHS, weights={"weight": of_classes}, shape=row_shape),
         class_losses.labels_entropy_loss, magnitude=class_losses.labels_entropy_loss_size,
         constants=(1, 2), derivative_ulps=256,
         rejected=(_reduction(error="average is not valid"), _SHAPES),
@@ -360,9 +373,9 @@ _CLASSIFIED = (
 _ALIGNED = {"x": (torch.float32, (4, 2, 3)), "y": (torch.int64, (2, 2))}
 _LOGS = "x.log_softmax(-1), y + 1"
 
-_ALIGNMENTS = (
+_ALIGNED_ROWS = (
     _loss(
-        "ctc_loss", alignment_calls, alignments.alignment_loss, dtypes=("split",),
+        "ctc_loss", alignment_calls(joined=False), alignments.alignment_loss, dtypes=("split",),
         magnitude=alignments.alignment_loss_size, analytic=None, tensors=_ALIGNED,
         excused={
             **WITHOUT_META,
@@ -384,6 +397,11 @@ _ALIGNMENTS = (
         ),
     ),
 )  # fmt: skip
+
+_ALIGNMENTS = (
+    *_ALIGNED_ROWS,
+    replace(_ALIGNED_ROWS[0], variant="joined", calls=alignment_calls(joined=True), rejections={}),
+)
 
 OPERATORS = (
     *_DISTANCES, *_PROBABILITIES, *_SIGNED, *_VECTORS, *_CLASSIFIED, *_ALIGNMENTS,

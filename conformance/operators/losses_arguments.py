@@ -38,7 +38,8 @@ class Role(NamedTuple):
 
 
 ANY = Role(("dyadic", "dyadic", "dyadic", "nonfinite"), "away-from-kinks")
-WIDE = Role(("dyadic", "finite", "finite", "nonfinite"), "away-from-kinks")
+LOGITS = Role(("dyadic", "finite", "finite", "missing"), "away-from-kinks")
+NEAR = Role(("dyadic", "dyadic", "missing"), "away-from-kinks")
 FINITE = Role(("dyadic", "dyadic", "finite"), "residues")
 BETWEEN = Role(("dyadic", "dyadic", "dyadic", "nonfinite"), "fraction")
 WHOLE = Role(("dyadic", "whole"), "whole")
@@ -57,6 +58,11 @@ def options_of(draw: st.DrawFn, options: Options) -> dict[str, Any]:
         if choice:
             found[name] = choices[choice - 1]
     return found
+
+
+def _defined(keywords: dict[str, Any], counted: Sequence[int], smooth: bool) -> dict[str, Any]:
+    """Sum, where a mean would be that of nothing and is not what is asked."""
+    return {**keywords, "reduction": "sum"} if smooth and not prod(counted) else keywords
 
 
 def _sized(smooth: bool) -> st.SearchStrategy[Shape]:
@@ -97,14 +103,14 @@ def elementwise(
     *roles: Role,
     options: Options | None = None,
     smooth_options: Options | None = None,
-    fixed: Mapping[str, Any] | None = None,
+    always: Options | None = None,
     weights: Weights | None = None,
     shape: Callable[[bool], st.SearchStrategy[Shape]] = _sized,
 ) -> Calls:
     """``op(x, y, ..., **options)`` on operands of one shape, each with a role.
 
-    ``smooth_options`` are those where derivatives are asked, where they differ; ``fixed`` are the
-    keywords of every call.
+    ``smooth_options`` are those where derivatives are asked, where they differ; ``always`` are
+    those that every call gives.
     """
 
     @st.composite
@@ -116,8 +122,9 @@ def elementwise(
         keywords = options_of(draw, chosen)
         if not sides and keywords.get("reduction") == "batchmean":
             del keywords["reduction"]  # a number has no batch
+        fixed = {name: draw(st.sampled_from(among)) for name, among in (always or {}).items()}
         extra = weights_of(draw, weights or {}, sides, dtype, smooth)
-        return Call(tuple(operands), {**extra, **keywords, **(fixed or {})})
+        return Call(tuple(operands), {**extra, **_defined({**keywords, **fixed}, sides, smooth)})
 
     return drawn
 
@@ -137,7 +144,7 @@ def gaussian_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     if form is not None:
         variance = draw(operand(dtype, role.kind(draw, dtype, smooth), form))
     options = {**REDUCTIONS, "full": (True,), "eps": (1e-4 if smooth else 0.375,)}
-    return Call((x, y, variance), options_of(draw, options))
+    return Call((x, y, variance), _defined(options_of(draw, options), sides, smooth))
 
 
 def _indices(draw: st.DrawFn, shape: Shape, choices: Sequence[int]) -> torch.Tensor:
@@ -148,10 +155,10 @@ def _indices(draw: st.DrawFn, shape: Shape, choices: Sequence[int]) -> torch.Ten
 
 
 @st.composite
-def _class_shapes(draw: st.DrawFn, smooth: bool, least: int, most: int) -> Shape:
+def _class_shapes(draw: st.DrawFn, smooth: bool, ranks: Sequence[int]) -> Shape:
     """``(C)``, ``(N, C)`` or ``(N, C, d1, ...)``, of at least one class."""
     classes = draw(st.integers(1, 5))
-    rank = draw(st.integers(least, most))
+    rank = draw(st.sampled_from(ranks))
     if rank == 1:
         return (classes,)
     limit = max(1, (15 if smooth else 60) // classes)
@@ -162,7 +169,9 @@ def _class_shapes(draw: st.DrawFn, smooth: bool, least: int, most: int) -> Shape
 IGNORED: Options = {"ignore_index": (0, 1, -100, -1, 7)}
 
 
-def class_calls(x: Role, options: Options | None = None, most: int = 5) -> Calls:
+def class_calls(
+    x: Role, options: Options | None = None, ranks: Sequence[int] = (1, 2, 3, 4, 5)
+) -> Calls:
     """``op(x, y, weight=, ignore_index=, **options)`` of classes, indices of which y holds.
 
     y also holds the index to ignore, sometimes nothing else.
@@ -171,7 +180,7 @@ def class_calls(x: Role, options: Options | None = None, most: int = 5) -> Calls
     @st.composite
     def drawn(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
         smooth = kind in SMOOTH
-        sides = draw(_class_shapes(smooth, 1, most))
+        sides = draw(_class_shapes(smooth, ranks))
         keywords = options_of(draw, {**REDUCTIONS, **IGNORED, **(options or {})})
         classes = sides[1] if len(sides) > 1 else sides[0]
         ignored = keywords.get("ignore_index", -100)
@@ -179,7 +188,9 @@ def class_calls(x: Role, options: Options | None = None, most: int = 5) -> Calls
         target = _indices(draw, (*sides[:1], *sides[2:])[: len(sides) - 1], list(among))
         logits = draw(operand(dtype, x.kind(draw, dtype, smooth), sides))
         extra = weights_of(draw, {"weight": of_classes}, sides, dtype, smooth)
-        return Call((logits, target), {**extra, **keywords})
+        own = extra.get("weight", torch.ones(classes))[target[target != ignored]]
+        mixed = smooth or "label_smoothing" in keywords  # and an infinite mean is not defined
+        return Call((logits, target), {**extra, **_defined(keywords, [int(own.any())], mixed)})
 
     return drawn
 
@@ -190,31 +201,36 @@ def distribution_calls(x: Role, options: Options) -> Calls:
     @st.composite
     def drawn(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
         smooth = kind in SMOOTH
-        sides = draw(_class_shapes(smooth, 1, 4))
+        sides = draw(_class_shapes(smooth, (1, 2, 3, 4)))
         operands = [
             draw(operand(dtype, role.kind(draw, dtype, smooth), sides))
             for role in (x, PROBABILITIES)
         ]
         keywords = options_of(draw, {**REDUCTIONS, **options})
         extra = weights_of(draw, {"weight": of_classes}, sides, dtype, smooth)
-        return Call(tuple(operands), {**extra, **keywords})
+        return Call(tuple(operands), {**extra, **_defined(keywords, sides, smooth)})
 
     return drawn
 
 
 def margin_shape(smooth: bool) -> st.SearchStrategy[Shape]:
     """``(C)`` or ``(N, C)``."""
-    return _class_shapes(smooth, 1, 2)
+    return _class_shapes(smooth, (1, 2))
 
 
 def row_shape(smooth: bool) -> st.SearchStrategy[Shape]:
     """``(N, C)``."""
-    return _class_shapes(smooth, 2, 2)
+    return _class_shapes(smooth, (2,))
 
 
 def at_most_row(_: bool) -> st.SearchStrategy[Shape]:
     """``(N)`` or ``()``."""
     return shapes(max_rank=1)
+
+
+def _emptied(keywords: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """Reduce no empty batch, which the chapter on losses does."""
+    return keywords if prod(shape) else {**keywords, "reduction": "none"}
 
 
 @st.composite
@@ -226,7 +242,7 @@ def margin_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     target = _indices(draw, sides[:-1], range(sides[-1]))
     extra = weights_of(draw, {"weight": of_classes}, sides, dtype, smooth)
     options = {**REDUCTIONS, "p": (1, 2), "margin": (2.0, 1.0, 0.0)}
-    return Call((x, target), {**extra, **options_of(draw, options)})
+    return Call((x, target), {**extra, **_emptied(options_of(draw, options), sides)})
 
 
 @st.composite
@@ -239,7 +255,7 @@ def labels_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     lists = [_labels(draw, classes) for _ in range(rows)]
     target = np.array(lists, dtype=np.int64).reshape(sides)
     labels = draw(tensors_holding(target, dtype=torch.int64))
-    return Call((x, labels), options_of(draw, REDUCTIONS))
+    return Call((x, labels), _emptied(options_of(draw, REDUCTIONS), sides))
 
 
 def _labels(draw: st.DrawFn, classes: int) -> list[int]:
@@ -257,7 +273,7 @@ def cosine_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     vectors = [draw(operand(dtype, values, sides)) for _ in range(2)]
     labels = draw(operand(dtype, "signs", sides[:-1]))
     options = {**REDUCTIONS, "margin": (0.25,) if smooth else (0.5, -0.5)}
-    return Call((*vectors, labels), options_of(draw, options))
+    return Call((*vectors, labels), _defined(options_of(draw, options), sides, smooth))
 
 
 FAR_MARGIN = 64.0
@@ -283,20 +299,24 @@ def triplet_calls(options: Options) -> Calls:
         margins = (FAR_MARGIN,) if smooth else (0.5, 2.0)
         keywords = options_of(draw, {**REDUCTIONS, "swap": (True,), **options})
         margin = {"margin": draw(st.sampled_from(margins))} if smooth or draw(st.booleans()) else {}
-        return Call(vectors, {**keywords, **margin})
+        return Call(vectors, _defined({**keywords, **margin}, sides, smooth))
 
     return drawn
 
 
-@st.composite
-def alignment_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
+def alignment_calls(*, joined: bool) -> Calls:
     """``op(logs, targets, steps, lengths, blank=, zero_infinity=)``: small, some impossible.
 
-    Targets in rows that are padded or one after the other; lengths as tensors or tuples; a
-    target without labels only where no mean divides by its length.
+    Targets in rows that are padded or, ``joined``, one after the other; lengths as tensors or
+    tuples; a target without labels only where no mean divides by its length.
     """
+    return lambda dtype, _: _alignment_calls(dtype, joined, True)
+
+
+@st.composite
+def _alignment_calls(draw: st.DrawFn, dtype: torch.dtype, joined: bool, normalized: bool) -> Call:
     steps, classes = draw(st.integers(1, 4)), draw(st.integers(2, 4))
-    batch = draw(st.sampled_from((2, 1, 3, None)))
+    batch = draw(st.sampled_from((2, 3) if joined else (2, 1, 3, None)))
     keywords = options_of(
         draw, {**REDUCTIONS, "blank": tuple(range(classes)), "zero_infinity": (True,)}
     )
@@ -306,12 +326,10 @@ def alignment_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     labels = [c for c in range(classes) if c != keywords.get("blank", 0)]
     rows = [[draw(st.sampled_from(labels)) for _ in range(3)] for _ in range(count)]
     counts = [draw(st.integers(1, steps)) for _ in range(count)]
-    logs = draw(_log_probabilities((steps, *([] if batch is None else [batch]), classes), dtype))
-    padded = draw(st.booleans())
-    if batch is None:
-        padded = False
-    joined = [label for row, length in zip(rows, lengths, strict=True) for label in row[:length]]
-    given = np.array(rows if padded else joined, dtype=np.int64)
+    sides = (steps, *([] if batch is None else [batch]), classes)
+    logs = draw(_log_probabilities(sides, dtype) if normalized else operand(dtype, "dyadic", sides))
+    in_line = [label for row, length in zip(rows, lengths, strict=True) for label in row[:length]]
+    given = np.array(in_line if joined or batch is None else rows, dtype=np.int64)
     targets = draw(tensors_holding(given, dtype=torch.int64))
     return Call((logs, targets, *_lengths(draw, batch, counts, lengths)), keywords)
 
@@ -334,3 +352,37 @@ def _log_probabilities(draw: st.DrawFn, shape: Shape, dtype: torch.dtype) -> tor
     values = logits.cpu().numpy()
     normalized = values - np.log(np.exp(values).sum(-1, keepdims=True))
     return draw(tensors_holding(normalized, dtype=dtype))
+
+
+_CLASSES = class_calls(LOGITS, ranks=(2, 3, 4))
+ignoring_calls = st.sampled_from((torch.float32, torch.float64)).flatmap(
+    lambda dtype: _CLASSES(dtype, "away-from-kinks")
+)
+"""Calls on classes, moderate logits and some targets to ignore."""
+
+
+@st.composite
+def _index_calls(draw: st.DrawFn) -> Call:
+    """Calls of cross_entropy on classes, none of which is to be ignored."""
+    dtype = draw(st.sampled_from((torch.float32, torch.float64)))
+    sides = draw(_class_shapes(False, (1, 2, 3, 4)))
+    classes = sides[1] if len(sides) > 1 else sides[0]
+    target = _indices(draw, (*sides[:1], *sides[2:])[: len(sides) - 1], range(classes))
+    logits = draw(operand(dtype, "finite", sides))
+    keywords = options_of(draw, {"label_smoothing": (0.25, 1.0)})
+    extra = weights_of(draw, {"weight": of_classes}, sides, dtype, False)
+    return Call((logits, target), {**extra, **keywords})
+
+
+index_calls = _index_calls()
+
+
+@st.composite
+def _alignment_problems(draw: st.DrawFn) -> Call:
+    dtype = draw(st.sampled_from((torch.float32, torch.float64)))
+    call = draw(_alignment_calls(dtype, False, False))
+    return Call(call.arguments, {**call.keywords, "zero_infinity": True})
+
+
+alignment_problems = _alignment_problems()
+"""Calls of ctc_loss on logits instead of log-probabilities; none is infinite."""
