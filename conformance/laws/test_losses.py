@@ -30,6 +30,7 @@ NAMES = {
     "smooth_l1_loss": "SmoothL1Loss",
     "huber_loss": "HuberLoss",
     "cross_entropy": "CrossEntropyLoss",
+    "cross_entropy-smoothed": "CrossEntropyLoss",
     "cross_entropy-probabilities": "CrossEntropyLoss",
     "nll_loss": "NLLLoss",
     "nll_loss-images": "NLLLoss",

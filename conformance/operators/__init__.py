@@ -10,6 +10,7 @@ from conformance.operators import (
     arithmetic,
     bitwise,
     broadcasting,
+    class_losses,
     comparison,
     elementary,
     extremes,
@@ -68,6 +69,7 @@ FAMILIES: Mapping[str, tuple[Operator, ...]] = {
     "scattering": scattering.OPERATORS,
     "masking": masking.OPERATORS,
     "losses": losses.OPERATORS,
+    "class_losses": class_losses.OPERATORS,
 }
 
 OPERATORS: Mapping[str, Operator] = {

@@ -46,6 +46,7 @@ WHOLE = Role(("dyadic", "whole"), "whole")
 SIGNS = Role(("signs",), "signs")
 TRUTHS = Role(("truths",), "truths")
 PROBABILITIES = Role(("probability",), "fraction")
+COUNTS = Role(("positive", "above-one", "truths"), "positive")
 POSITIVE = Role(("positive", "above-one"), "positive")
 WEIGHTS = Role(("probability", "positive"), "positive")
 
@@ -133,7 +134,8 @@ def elementwise(
 def gaussian_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     """``op(x, y, variance)``, one for each element, each row or all, some of them too small."""
     smooth = kind in SMOOTH
-    sides = draw(_sized(smooth))
+    squares = st.sampled_from(((2, 2), (3, 3)))  # where rows and columns can be confused
+    sides = draw(st.one_of(squares, _sized(smooth), _sized(smooth)))
     x = draw(operand(dtype, ANY.kind(draw, dtype, smooth), sides))
     y = draw(operand(dtype, WHOLE.kind(draw, dtype, smooth), sides))
     forms = [sides, *([sides[:-1], (*sides[:-1], 1)] if sides and sides[-1] else [])]
@@ -170,9 +172,11 @@ IGNORED: Options = {"ignore_index": (0, 1, -100, -1, 7)}
 
 
 def class_calls(
-    x: Role, options: Options | None = None, ranks: Sequence[int] = (1, 2, 3, 4, 5)
+    x: Role,
+    ranks: Sequence[int] = (2, 1, 2, 3, 4, 5),
+    always: Options | None = None,
 ) -> Calls:
-    """``op(x, y, weight=, ignore_index=, **options)`` of classes, indices of which y holds.
+    """``op(x, y, weight=, ignore_index=, **always)`` of classes, indices of which y holds.
 
     y also holds the index to ignore, sometimes nothing else.
     """
@@ -181,7 +185,8 @@ def class_calls(
     def drawn(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
         smooth = kind in SMOOTH
         sides = draw(_class_shapes(smooth, ranks))
-        keywords = options_of(draw, {**REDUCTIONS, **IGNORED, **(options or {})})
+        keywords = options_of(draw, {**REDUCTIONS, **IGNORED})
+        keywords |= {name: draw(st.sampled_from(among)) for name, among in (always or {}).items()}
         classes = sides[1] if len(sides) > 1 else sides[0]
         ignored = keywords.get("ignore_index", -100)
         among = draw(st.sampled_from(((*range(classes), ignored), range(classes), (ignored,))))
@@ -201,7 +206,7 @@ def distribution_calls(x: Role, options: Options) -> Calls:
     @st.composite
     def drawn(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
         smooth = kind in SMOOTH
-        sides = draw(_class_shapes(smooth, (1, 2, 3, 4)))
+        sides = draw(_class_shapes(smooth, (2, 1, 2, 3, 4)))
         operands = [
             draw(operand(dtype, role.kind(draw, dtype, smooth), sides))
             for role in (x, PROBABILITIES)

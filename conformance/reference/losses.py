@@ -59,7 +59,7 @@ def squared_error(x: Array, y: Array) -> Array:
 
 def absolute_error(x: Array, y: Array) -> Array:
     """Return ``|x - y|`` (L1Loss)."""
-    return _absolute(x - y)
+    return np.asarray(_absolute(x - y))
 
 
 def smooth_absolute_error(x: Array, y: Array, beta: float = 1.0) -> Array:
@@ -86,7 +86,7 @@ def _clamped_log(x: Array) -> Array:
 
 def binary_entropy(x: Array, y: Array) -> Array:
     """Return ``-(y log x + (1 - y) log(1 - x))``, logarithms not below -100 (BCELoss)."""
-    return -(y * _clamped_log(x) + (1 - y) * _clamped_log(1 - x))
+    return np.asarray(-(y * _clamped_log(x) + (1 - y) * _clamped_log(1 - x)))
 
 
 def log_of_logistic(x: Array) -> Array:
@@ -97,7 +97,7 @@ def log_of_logistic(x: Array) -> Array:
 
 def binary_entropy_of_logits(x: Array, y: Array, pos_weight: Any = 1.0) -> Array:
     """Return ``-(p y log s(x) + (1 - y) log(1 - s(x)))`` for the logistic s (BCEWithLogitsLoss)."""
-    return -(pos_weight * y * log_of_logistic(x) + (1 - y) * log_of_logistic(-x))
+    return np.asarray(-(pos_weight * y * log_of_logistic(x) + (1 - y) * log_of_logistic(-x)))
 
 
 def binary_entropy_of_logits_size(x: Array, y: Array, pos_weight: Any = 1.0) -> Array:
@@ -188,7 +188,7 @@ def soft_margin_error(x: Array, y: Array) -> Array:
 
 def soft_margin_error_size(x: Array, y: Array) -> Array:
     """Return the size of the loss, the exponential of which may vanish in few digits."""
-    return soft_margin_error(x, y) * (1 + np.abs(x)) + 2.0**-100
+    return np.asarray(soft_margin_error(x, y) * (1 + np.abs(x)) + 2.0**-100)
 
 
 def ranking_error(x: Array, other: Array, y: Array, margin: float = 0.0) -> Array:
