@@ -20,7 +20,8 @@ from strategies.values import raw_bytes
 Options = Mapping[str, Sequence[Any]]
 """What each option may be; each is left out of some of the calls."""
 
-REDUCTIONS: Options = {"reduction": ("none", "mean", "sum")}
+REDUCTIONS: Options = {"reduction": ("none", "mean", "sum", "none")}
+"""Losses that are not reduced show most: their default is the mean."""
 
 
 class Role(NamedTuple):
@@ -63,7 +64,9 @@ def options_of(draw: st.DrawFn, options: Options) -> dict[str, Any]:
 
 def _defined(keywords: dict[str, Any], counted: Sequence[int], smooth: bool) -> dict[str, Any]:
     """Sum, where a mean would be that of nothing and is not what is asked."""
-    return {**keywords, "reduction": "sum"} if smooth and not prod(counted) else keywords
+    averages = keywords.get("reduction", "mean") in ("mean", "batchmean")
+    nothing = smooth and averages and not prod(counted)
+    return {**keywords, "reduction": "sum"} if nothing else keywords
 
 
 def _sized(smooth: bool) -> st.SearchStrategy[Shape]:
