@@ -24,6 +24,10 @@ choice for Hypothesis, and shrinking a byte towards 0 makes its element simpler.
     in (-1, 1) without its middle, in (0, 1), above 1; at least 1/4 or 1/8 from the ends.
 ``probability``
     dyadic, in [0, 1], both ends included.
+``signs``, ``truths``, ``whole``
+    1 and -1; 0 and 1; whole numbers from -2 to 2.
+``residues``, ``remote``
+    values that differ by no whole number but 0; some beyond 5 that are not whole.
 ``distinct``
     values that differ from each other by at least 1/8 within one tensor.
 """
@@ -140,6 +144,11 @@ _REAL_VALUES: dict[str, list[float]] = {
     "fraction": [n / 16 for n in (8, 4, 12, 5, 6, 7, 9, 10, 11)],
     "missing": [*_KINKLESS, *10 * [math.nan]],
     "above-one": [n / 8 for n in range(10, 33)],
+    "signs": [1.0, -1.0],
+    "truths": [0.0, 1.0],
+    "whole": [0.0, 1.0, -1.0, 2.0, -2.0],
+    "residues": [n / 16 + (0, 1, -2, 2, -1)[n % 5] for n in range(16)],
+    "remote": [5.25, -5.5, 6.25, -6.75, 7.5, -8.25],
     "far": _KINKLESS + [sign * size for size in _FAR for sign in (1, -1)],
     "few": [0.0, -0.0, math.nan, math.inf],
     "nonfinite": _DYADIC + _UNUSUAL,

@@ -10,11 +10,13 @@ from conformance.operators import (
     arithmetic,
     bitwise,
     broadcasting,
+    class_losses,
     comparison,
     elementary,
     extremes,
     joining,
     linalg,
+    losses,
     manipulation,
     masking,
     matrix_functions,
@@ -66,6 +68,8 @@ FAMILIES: Mapping[str, tuple[Operator, ...]] = {
     "selecting": selecting.OPERATORS,
     "scattering": scattering.OPERATORS,
     "masking": masking.OPERATORS,
+    "losses": losses.OPERATORS,
+    "class_losses": class_losses.OPERATORS,
 }
 
 OPERATORS: Mapping[str, Operator] = {

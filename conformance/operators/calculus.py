@@ -133,7 +133,7 @@ def products(
         terms = jacobian * cotangent.reshape((-1,) + (1,) * (jacobian.ndim - 1))
         count = np.count_nonzero(terms, axis=0)
         values.append(terms.sum(axis=0))
-        sizes = _sizes(case, np.abs(terms).sum(axis=0))
+        sizes = _sizes(case, np.abs(terms).sum(axis=0)) + case.slope * np.abs(cotangent).sum()
         bounds.append((case.derivative_ulps + count) * epsilon * sizes + count * subnormal)
     return values, bounds
 
@@ -146,7 +146,8 @@ def pushed_forward(
     terms = np.concatenate(rows, axis=1)
     count = np.count_nonzero(terms, axis=1)
     margin = (case.derivative_ulps + count) * torch.finfo(dtype).eps
-    sizes = _sizes(case, np.abs(terms).sum(axis=1))
+    moved = sum(np.abs(u).sum() for u in tangents)
+    sizes = _sizes(case, np.abs(terms).sum(axis=1)) + case.slope * moved
     return terms.sum(axis=1), margin * sizes + count * _smallest(dtype)
 
 

@@ -79,6 +79,7 @@ class Operator:
     results. None: the results are not differentiable. ``smooth`` is the kind of values at which
     it is, and ``derivative_ulps`` what the derivative may be off, in units of the products summed,
     or, where ``normwise``, of the largest such sum in the result, as algorithms on matrices are;
+    Slopes of up to ``slope`` may cancel within a derivative, which is rounded as if they did not.
     ``constants`` are the numbers of floating tensors that no derivative passes through.
 
     ``spellings`` take the same arguments and give the same result, by name or as functions, which
@@ -104,6 +105,7 @@ class Operator:
     smooth: str = "away-from-kinks"
     derivative_ulps: float = 16.0
     normwise: bool = False
+    slope: float = 0.0
     constants: tuple[int, ...] = ()
     spellings: tuple[str | Callable[..., Any], ...] = ()
     in_place: str | Callable[..., Any] = ""
