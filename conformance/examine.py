@@ -170,12 +170,21 @@ class Examination:
             message += " (not on every run of the same inputs)"
         notes = "\n".join(getattr(error, "__notes__", []))
         blob = re.search(r"reproduce_failure\('[^']*', (b'[^']*')\)", notes)
-        script = stand_alone(self.law, self.case, self.target, drawn, inputs, message, self.loaded)
+        script = self._script(drawn, inputs, message)
         counterexample = Counterexample(
             message, inputs, script, blob[1] if blob else "", notes if self.explain else ""
         )
         kind = "deviates" if self.deviation else "violated"
         return self._verdict(kind, message, start, counterexample)
+
+    def _script(self, drawn: Mapping[str, Any], inputs: str, message: str) -> str:
+        """The stand-alone script; a verdict is not lost because a law cannot be written as one."""
+        try:
+            return stand_alone(
+                self.law, self.case, self.target, drawn, inputs, message, self.loaded
+            )
+        except Exception as error:
+            return f"# No stand-alone script of this law could be written: {error}\n"
 
     def _verdict(
         self,

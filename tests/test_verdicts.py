@@ -148,6 +148,23 @@ def test_unsupported_is_the_targets_word(laws: RunLaws) -> None:
     assert "not implemented for 'Half'" in partly["evidence"]["missing"]
 
 
+UNWRITABLE = '''
+@law("test.unwritable", docs="torch.add", over={"drawn": tensors})
+@given(x=tensors(dtype=torch.int64))
+def test_unwritable(target, case, x):
+    """A sum with one is the same."""
+    compare.equal(x + 1, compare.to_numpy(x), dtype=x.dtype)
+'''
+
+
+def test_a_violation_without_a_script_is_one(laws: RunLaws) -> None:
+    run = laws(UNWRITABLE + HOLDS)
+    assert run.verdicts == {"test.unwritable:drawn": "violated", "test.holds": "holds"}
+    counterexample = run.line("test.unwritable:drawn")["counterexample"]
+    assert counterexample["script"].startswith("# No stand-alone script")
+    assert counterexample["inputs"]
+
+
 @PROCESSES
 def test_a_crash_ends_a_law_and_not_the_run(laws: RunLaws, processes: str | None) -> None:
     run = laws(HOLDS + CRASHED + VIOLATED, processes=processes)

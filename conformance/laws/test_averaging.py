@@ -2,6 +2,7 @@
 
 import copy
 import io
+from typing import Any
 
 import numpy as np
 import torch
@@ -357,7 +358,8 @@ def test_batch_statistics(target, case, batches, momenta, training):
             compare.close(
                 getattr(norm, name), expected, bound=bound, dtype=torch.float64, what=name
             )
-        compare.fact(int(norm.num_batches_tracked), len(batches), "num_batches_tracked")
+        tracked: Any = norm.num_batches_tracked
+        compare.fact(int(tracked), len(batches), "num_batches_tracked")
     compare.fact((model.first.momentum, model.inner[1].momentum), momenta, "momenta afterwards")
     compare.fact([m.training for m in model.modules()], [training] * 5, "training mode afterwards")
 

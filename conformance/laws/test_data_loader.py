@@ -1,6 +1,7 @@
 """Data loading: which samples a loader gives, in which order, how they are batched and split."""
 
 from collections import namedtuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ SIZES = st.integers(0, 9)
 SOME = st.integers(1, 9)
 
 
-class Squares(data.Dataset):
+class Squares(data.Dataset[int]):
     """A dataset of ``size`` samples: the squares of their numbers."""
 
     def __init__(self, size):
@@ -31,7 +32,7 @@ class Squares(data.Dataset):
         return number * number
 
 
-class Stream(data.IterableDataset):
+class Stream(data.IterableDataset[int]):
     """A dataset of numbers that can only be gone through."""
 
     def __init__(self, size):
@@ -169,7 +170,7 @@ def test_collate(target, samples, whole):
     lists, tuples and named tuples stay so.
     """
     rows = list(samples)
-    made = [
+    made: Any = [
         {"x": row, "n": n, "r": n / 4, "t": str(n), "p": Pair(row, n), "l": [n, row], "u": (n,),
          "a": np.array([n, -n], dtype=np.int32), "b": n > 0}
         for row, n in zip(rows, whole, strict=True)

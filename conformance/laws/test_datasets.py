@@ -1,5 +1,7 @@
 """Datasets and samplers: parts, joins and splits of data, and the orders to go through them."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
@@ -39,8 +41,8 @@ def test_tensors(target, x, y):
 @given(sizes=st.lists(st.integers(1, 4), min_size=1, max_size=3), number=st.integers(0, 11))
 def test_joined(target, sizes, number):
     """A ConcatDataset goes on in the next dataset where one ends; negative numbers count back."""
-    parts = [[10 * part + place for place in range(n)] for part, n in enumerate(sizes)]
-    joined = data.ConcatDataset(parts)
+    parts: Any = [[10 * part + place for place in range(n)] for part, n in enumerate(sizes)]
+    joined: Any = data.ConcatDataset(parts)
     whole = [sample for part in parts for sample in part]
     compare.fact([joined[n] for n in range(len(joined))], whole, "samples")
     place = number % len(whole)
@@ -48,7 +50,7 @@ def test_joined(target, sizes, number):
     compare.fact(list(data.ChainDataset([Listed(p) for p in parts])), whole, "chained samples")
 
 
-class Listed(data.IterableDataset):
+class Listed(data.IterableDataset[int]):
     """An iterable dataset of given samples."""
 
     def __init__(self, samples):
@@ -62,8 +64,9 @@ class Listed(data.IterableDataset):
 @given(size=SOME, picks=st.lists(SIZES, max_size=6))
 def test_subset(target, size, picks):
     """A Subset has the samples of the places it is given, in their order, repeated ones too."""
-    samples, places = [n * n for n in range(size)], [pick % size for pick in picks]
-    subset = data.Subset(samples, places)
+    samples: Any = [n * n for n in range(size)]
+    places = [pick % size for pick in picks]
+    subset: Any = data.Subset(samples, places)
     compare.fact(len(subset), len(places), "len")
     compare.fact([subset[n] for n in range(len(subset))], [n * n for n in places], "samples")
 
@@ -75,12 +78,13 @@ def test_split(target, lengths, seed):
 
     One seed gives one split; lengths that do not sum to the whole are refused.
     """
-    samples = list(range(sum(lengths)))
+    samples: Any = list(range(sum(lengths)))
+    numbers: Any = range(30)
     parts = data.random_split(samples, lengths, generator=seeded(seed))
     compare.fact([len(part) for part in parts], lengths, "lengths")
     found = [[part[n] for n in range(len(part))] for part in parts]
     compare.fact(sorted(s for part in found for s in part), samples, "samples of all parts")
-    many = [data.random_split(range(30), [10, 20], generator=seeded(seed)) for _ in range(2)]
+    many = [data.random_split(numbers, [10, 20], generator=seeded(seed)) for _ in range(2)]
     orders = [[list(part.indices) for part in parts] for parts in many]
     compare.fact(orders[0], orders[1], "two splits by one seed")
     with compare.raises(ValueError, "Sum of input lengths does not equal the length"):
@@ -99,7 +103,8 @@ def test_split_by_share(target, size, eighths, seed):
     lengths = [size * eighths // 8, size * (8 - eighths) // 8]
     for turn in range(size - sum(lengths)):
         lengths[turn % 2] += 1
-    parts = data.random_split(list(range(size)), shares, generator=seeded(seed))
+    samples: Any = list(range(size))
+    parts = data.random_split(samples, shares, generator=seeded(seed))
     compare.fact([len(part) for part in parts], lengths, "lengths")
     indices = sorted(n for part in parts for n in part.indices)
     compare.fact(indices, list(range(size)), "samples of all parts")
@@ -192,9 +197,11 @@ def test_distributed(target, size, replicas, shuffle, drop_last, seed, epoch):
     in which replica r has every replicas-th place from r on.
     """
 
+    numbers: Any = range(size)
+
     def places():
-        samplers = [
-            data.DistributedSampler(range(size), replicas, rank, shuffle, seed, drop_last)
+        samplers: Any = [
+            data.DistributedSampler(numbers, replicas, rank, shuffle, seed, drop_last)
             for rank in range(replicas)
         ]
         for sampler in samplers:

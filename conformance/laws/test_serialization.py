@@ -215,8 +215,8 @@ def test_weights_only(target, number, nested):
 
     With weights_only=False it loads them, and those that safe_globals lists while it does.
     """
-    value = Fraction(number, 7)
-    value = {"weights": torch.zeros(2), "value": [value]} if nested else value
+    share = Fraction(number, 7)
+    value = {"weights": torch.zeros(2), "value": [share]} if nested else share
     written = saved(value)
     with compare.raises(pickle.UnpicklingError, "Weights only load failed"):
         torch.load(io.BytesIO(written))
@@ -224,7 +224,7 @@ def test_weights_only(target, number, nested):
     with torch.serialization.safe_globals([Fraction]):
         listed = torch.load(io.BytesIO(written))
     found = [each["value"][0] if nested else each for each in (trusted, listed)]
-    compare.fact(found, [Fraction(number, 7)] * 2, "trusted, and listed")
+    compare.fact(found, [share] * 2, "trusted, and listed")
     with compare.raises(pickle.UnpicklingError, "Weights only load failed"):
         torch.load(io.BytesIO(written))
 

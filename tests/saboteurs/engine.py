@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tests.saboteurs.autograd import _leaves_of
+from tests.saboteurs.autograd import leaves_of
 from tests.saboteurs.faults import when
 from tests.saboteurs.saboteur import Saboteur, replacing
 
@@ -60,7 +60,7 @@ def _in_another_thread(*_: Any, **__: Any) -> bool:
 def _overwrites_in_threads(original: Any) -> Any:
     def backward(self: Tensor, *arguments: Any, **keywords: Any) -> None:
         if _in_another_thread():
-            for leaf in _leaves_of(self.grad_fn):
+            for leaf in leaves_of(self.grad_fn):
                 leaf.grad = None
         original(self, *arguments, **keywords)
 
@@ -87,7 +87,7 @@ def _clears_after_exceptions(original: Any) -> Any:
         try:
             original(self, *arguments, **keywords)
         except Exception:
-            for leaf in _leaves_of(self.grad_fn):
+            for leaf in leaves_of(self.grad_fn):
                 leaf.grad = torch.zeros_like(leaf.detach())
             raise
 

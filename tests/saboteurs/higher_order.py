@@ -139,7 +139,7 @@ SABOTEURS = (
         when(torch.autograd, "grad", _retained, _first_larger),
     ),
     Saboteur(
-        "create-graph-frees", "create_graph=True frees the graph",
+        "create-graph-frees-second", "create_graph=True frees the graph",
         ("higher-order.create-graph-retains",), "second time",
         replacing(torch.autograd, "grad", _frees),
     ),
