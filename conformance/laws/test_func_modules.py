@@ -53,8 +53,7 @@ def state_of(module):
 def test_functional_call(target, weight, bias, x, scale, split):
     """functional_call runs the module with the given parameters and buffers, and leaves its own.
 
-    From one dictionary or several; what it is not given is the module's own; a buffer that the
-    module writes to in place is written in the dictionary.
+    From one dictionary or several; what it is not given is the module's own.
     """
     module = Affine(torch.ones_like(weight), bias.detach().clone())
     before = state_of(module)
@@ -65,7 +64,19 @@ def test_functional_call(target, weight, bias, x, scale, split):
     w, b, a = (compare.to_numpy(tensor) for tensor in (weight, bias, x))
     compare.nested(found, a * w * scale + b, what="result")
     compare.fact(state_of(module), before, "the module's own state")
-    compare.nested(calls, 6.0, what="buffer given")
+
+
+@law("func.functional-call-buffers", docs=CALL)
+@given(weight=THREE, x=THREE, count=st.integers(0, 5))
+def test_functional_call_buffers(target, weight, x, count):
+    """A buffer that the module writes to in place is written in the dictionary."""
+    module = Affine(weight.detach().clone(), torch.zeros_like(weight))
+    before = state_of(module)
+    calls = torch.tensor(float(count), dtype=torch.float64, device=target.device)
+    found = target.run(torch.func.functional_call, module, {"calls": calls}, (x,))
+    compare.nested(found, compare.to_numpy(x) * compare.to_numpy(weight), what="result")
+    compare.nested(calls, count + 1.0, what="buffer given")
+    compare.fact(state_of(module), before, "the module's own state")
 
 
 @law("func.functional-call-restores", docs=CALL)

@@ -102,7 +102,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "functional-call-copies-buffers", "writes to a buffer do not reach the dictionary",
-        ("func.functional-call",), "buffer given",
+        ("func.functional-call-buffers",), "buffer given",
         rewriting(torch.func, "functional_call", _copied_buffers),
     ),
     Saboteur(
