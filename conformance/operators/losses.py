@@ -197,7 +197,8 @@ _PROBABILITIES = (
         "poisson_nll_loss",
         elementwise(POSITIVE, COUNTS, options={"full": (True,), "eps": (0.5,)},
                     always={"log_input": (False,)}),
-        losses.poisson_error, losses.poisson_error_size, variant="rates", derivative_ulps=64, slope=4,
+        losses.poisson_error, losses.poisson_error_size, variant="rates",
+        derivative_ulps=64, slope=4,
     ),
     _pointwise(
         "gaussian_nll_loss", gaussian_calls, losses.gaussian_error, losses.gaussian_error_size,
