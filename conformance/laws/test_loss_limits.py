@@ -257,14 +257,14 @@ def test_weighted_mean(target, case, x, weight):
     compare.close(mean, losses.mean(), bound=bound, dtype=torch.float64, what="mean")
 
 
-def aligned(logits, problem):
-    """The loss of an alignment problem, as a function of logits, in NumPy."""
-    _, *rest = problem.arguments
-    targets, steps, lengths = (
-        part if isinstance(part, tuple) else compare.to_numpy(part) for part in rest
-    )
+def in_numpy(parts):
+    return [part if isinstance(part, tuple) else compare.to_numpy(part) for part in parts]
+
+
+def aligned(logits, call):
+    """The loss of a call on logits, in NumPy."""
     logs = class_losses.log_softmax_of_rows(logits)
-    return alignments.alignment_loss(logs, targets, steps, lengths, **problem.keywords)
+    return alignments.alignment_loss(logs, *in_numpy(call.arguments[1:]), **call.keywords)
 
 
 @law("losses.alignment-gradient", docs="torch.nn.CTCLoss")
@@ -296,7 +296,7 @@ def test_alignment_derivative(target, call):
     logs = torch.log_softmax(logits, -1).detach().requires_grad_()
     loss = target.run("nn.functional.ctc_loss", logs, *rest, **call.keywords)
     (gradient,) = torch.autograd.grad(loss, logs, torch.ones_like(loss))
-    others = [part if isinstance(part, tuple) else compare.to_numpy(part) for part in rest]
+    others = in_numpy(rest)
     (jacobian,) = derivatives.jacobian(
         lambda z: alignments.alignment_loss(z, *others, **call.keywords), [judge.wide(logs)]
     )

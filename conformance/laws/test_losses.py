@@ -8,13 +8,11 @@ from conformance import compare
 from conformance.evidence import tensors_in
 from conformance.law import given, law
 from conformance.operators import OPERATORS, judge
-from conformance.operators.losses import (
+from conformance.operators.losses_arguments import (
     BETWEEN,
     PROBABILITIES,
     SIGNS,
     WHOLE,
-)
-from conformance.operators.losses_arguments import (
     elementwise,
     ignoring_calls,
     index_calls,

@@ -167,7 +167,7 @@ _PROBABILITIES = (
         "binary_cross_entropy_with_logits",
         elementwise(LOGITS, PROBABILITIES, weights={"weight": broadcast, "pos_weight": broadcast}),
         losses.binary_entropy_of_logits, losses.binary_entropy_of_logits_size,
-        constants=(2, 3), derivative_ulps=256,
+        constants=(2, 3), derivative_ulps=64, slope=1,
         rejected=(
             bad_reduction(),
             ("shapes", "x, y", "x, y[0]", "ValueError", "must be the same as input size"),
@@ -190,18 +190,19 @@ _PROBABILITIES = (
     _pointwise(
         "poisson_nll_loss",
         elementwise(ANY, COUNTS, options={"full": (True,), "eps": (0.5,)}),
-        losses.poisson_error, losses.poisson_error_size, derivative_ulps=256,
+        losses.poisson_error, losses.poisson_error_size, derivative_ulps=64, slope=4,
         rejected=(bad_reduction(), BAD_SHAPES),
     ),
     _pointwise(
         "poisson_nll_loss",
         elementwise(POSITIVE, COUNTS, options={"full": (True,), "eps": (0.5,)},
                     always={"log_input": (False,)}),
-        losses.poisson_error, losses.poisson_error_size, variant="rates", derivative_ulps=256,
+        losses.poisson_error, losses.poisson_error_size, variant="rates",
+        derivative_ulps=64, slope=4,
     ),
     _pointwise(
         "gaussian_nll_loss", gaussian_calls, losses.gaussian_error, losses.gaussian_error_size,
-        derivative_ulps=256,
+        derivative_ulps=64, slope=4,
         excused={"meta": NO_META, "vmap": "torch looks for negative variances, value by value"},
         rejected=(
             bad_reduction("x, y, y * y", "average is not valid"),

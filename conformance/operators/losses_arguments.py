@@ -194,8 +194,8 @@ def class_calls(
         keywords |= {name: draw(st.sampled_from(among)) for name, among in (always or {}).items()}
         classes = sides[1] if len(sides) > 1 else sides[0]
         ignored = keywords.get("ignore_index", -100)
-        mixed, all_count = (*range(classes), ignored), tuple(range(classes))
-        among = draw(st.sampled_from((mixed, all_count, mixed, all_count, (ignored,))))
+        some, none = (*range(classes), ignored), tuple(range(classes))
+        among = draw(st.sampled_from((some, none, some, none, (ignored,))))
         target = _indices(draw, (*sides[:1], *sides[2:])[: len(sides) - 1], list(among))
         logits = draw(operand(dtype, x.kind(draw, dtype, smooth), sides))
         extra = weights_of(draw, {"weight": of_classes}, sides, dtype, smooth)
