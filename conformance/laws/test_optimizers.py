@@ -65,6 +65,10 @@ def early_histories_of(case):
     return histories_of(case, late_starts=False)
 
 
+def late_histories_of(case):
+    return histories_of(case, late_starts=True)
+
+
 def variants_of(case):
     return optimizer_variants(case[0])
 
@@ -100,7 +104,7 @@ def test_closed_form(target, case, options, history, dtype):
 
 
 @law("optimizer.late-parameter", docs="torch.optim.Optimizer.step", over=VARIANTS)
-@given(options=options_of, history=histories_of)
+@given(options=options_of, history=late_histories_of)
 def test_late_parameter(target, case, options, history):
     """A parameter whose first gradient comes at a later step begins its own history there.
 
