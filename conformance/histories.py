@@ -23,13 +23,17 @@ from strategies.shapes import Shape
 Case = tuple[str, Mapping[str, Any]]
 Gradients = Sequence[compare.Array | None]
 
+ANY: Sequence[Shape] = ((), (1,), (3,), (2, 2), (1, 5), (0,), (37,))
 SHAPES: dict[str, Sequence[Shape]] = {
     "Muon": ((1, 1), (2, 3), (3, 2), (4, 4)),
-    "Adafactor": ((), (1,), (3,), (2, 2), (1, 5), (2, 3, 2)),
+    "Adafactor": ((), (1,), (3,), (2, 2), (1, 5), (2, 3, 2), (37,)),
     "SparseAdam": ((1,), (3,), (2, 2), (1, 5)),
     "LBFGS": ((), (1,), (3,), (2, 2), (1, 5)),
 }
-"""Shapes of parameters by class, where not every one can be optimized."""
+"""Shapes of parameters by class, where not every one can be optimized.
+
+37 elements fill vector registers of every width, and leave a rest.
+"""
 
 MILD = ("Adafactor", "Muon")
 """Classes whose squares of squares overflow, or whose eps shows, for extreme gradients."""
@@ -61,7 +65,7 @@ def histories_of(case: Case, **keywords: Any) -> st.SearchStrategy[GradientHisto
     """
     name, overrides = case
     fused = name == "SGD" and bool(overrides.get("fused"))
-    chosen = {"shapes": SHAPES.get(name), "extremes": name not in MILD, "late_starts": not fused}
+    chosen = {"shapes": SHAPES.get(name, ANY), "extremes": name not in MILD, "late_starts": not fused}
     return gradient_histories(**{**chosen, **keywords})
 
 

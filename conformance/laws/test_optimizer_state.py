@@ -42,8 +42,8 @@ KEPT = {
     "SGD": "momentum_buffer", "Adam": "exp_avg", "Adagrad": "sum", "Rprop": "step_size",
     "RMSprop": "square_avg", "Adadelta": "acc_delta",
 }  # fmt: skip
-# torch 2.13 loads NAdam's product of numbers into the parameter's dtype: a law of its own.
-DTYPES = {"NAdam": torch.float32}
+# torch 2.13 loads numbers of the state into the parameter's dtype, as a law of its own shows.
+DTYPES = {"NAdam": torch.float32, "ASGD": torch.float32}
 HOOKS = {
     "state-dict-pre": ("register_state_dict_pre_hook", "save"),
     "state-dict-post": ("register_state_dict_post_hook", "save"),
