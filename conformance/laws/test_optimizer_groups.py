@@ -42,11 +42,28 @@ IMPLEMENTED = {
         for name in names
     },
 }
+MIXED = {
+    **{label: case for label, case in IMPLEMENTED.items() if label != "Adagrad-accumulator"},
+    "Adafactor": ("Adafactor", {"eps": (1e-3, 1e-3)}),
+    "Adafactor-foreach": ("Adafactor", {"eps": (1e-3, 1e-3), "foreach": True}),
+    "Adafactor-own-epsilon": ("Adafactor", {"eps": (None, 1e-3)}),
+}
 SCHEDULED = ("lr", "weight_decay", "eps", "maximize")
 
 
 def many_histories_of(case):
     return histories_of(case, max_parameters=4)
+
+
+def faint(history):
+    """Return a history whose gradients are times 2**-30: a dtype's epsilon shows."""
+    steps = (tuple(None if g is None else g * 2.0**-30 for g in step) for step in history.steps)
+    return GradientHistory(history.start, tuple(steps))
+
+
+def mixed_histories_of(case):
+    drawn = many_histories_of(case)
+    return drawn.map(faint) if case == MIXED["Adafactor-own-epsilon"] else drawn
 
 
 def groups_of(case):
@@ -228,3 +245,22 @@ def test_parameters_taken(target, case, history):
     compare.fact([id(p) for p in lone], [id(parameters[0])], "a lone tensor")
     for parameter, start in zip(parameters, history.start, strict=True):
         compare.equal(parameter, np.asarray(start), dtype=torch.float64, what="parameter")
+
+
+@law("optimizer.mixed-dtypes", docs=page, over=MIXED)
+@given(options=options_of, history=mixed_histories_of)
+def test_mixed_dtypes(target, case, options, history):
+    """Parameters of several dtypes in one group each follow the formula in their own dtype."""
+    name, _ = case
+    held = [history.parameters(dtype, target.device) for dtype in (torch.float32, torch.float64)]
+    parameters = [held[number % 2][number] for number in range(len(history.start))]
+    optimizer = optimizer_of(name, parameters, **options)
+    paths = []
+    for number, parameter in enumerate(parameters):
+        gradients = seen(name, history.of(number))
+        unit = torch.finfo(parameter.dtype).eps / 2
+        start = history.start[number]
+        paths.append(follow(CLOSED_FORMS[name], start, gradients, options, unit))
+    for step in advance(name, optimizer, parameters, history.steps):
+        for number, (parameter, path) in enumerate(zip(parameters, paths, strict=True)):
+            check_parameter(parameter, path[step], f"parameter {number} after step {step + 1}")

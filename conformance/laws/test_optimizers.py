@@ -52,6 +52,7 @@ LOW_PRECISION = {
     **available({f"Muon{suffix}": ("Muon", {"nesterov": nesterov})
                  for suffix, nesterov in (("", True), ("-without-nesterov", False))}),
 }  # fmt: skip
+CLOSED = {**VARIANTS, "RMSprop-at-once": ("RMSprop", {"centered": True, "alpha": 0.0})}
 LONG = {name: case for name, case in OPTIMIZERS.items() if name != "Muon"}
 LONG |= {label: VARIANTS[label] for label in ("Adam-differentiable", "AdamW-differentiable")}
 ROUNDED_NUMBERS = ("ASGD", "NAdam", "Adam-differentiable", "AdamW-differentiable")
@@ -102,7 +103,7 @@ def check_history(case, history, options, dtype, device):
             check_parameter(parameter, path[step], f"parameter {number} after step {step + 1}")
 
 
-@law("optimizer.closed-form", docs=page, over=VARIANTS)
+@law("optimizer.closed-form", docs=page, over=CLOSED)
 @given(
     options=options_of,
     history=early_histories_of,
