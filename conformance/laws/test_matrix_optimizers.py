@@ -14,7 +14,8 @@ from conformance.reference.optimizers.factored import BFLOAT16
 from strategies import arrays
 
 MUON = available({"Muon": ("Muon", {})})
-QUINTIC, CUBIC = (3.4445, -4.775, 2.0315), (1.5, -0.5, 0.0)
+QUINTIC = (3.4445, -4.775, 2.0315)
+CUBIC = (1.5, -0.5, 0.0)
 SHAPES = ((1, 1), (2, 2), (3, 3), (2, 4), (4, 2), (5, 3))
 
 

@@ -23,7 +23,8 @@ TAKING = {
     "Adagrad": ("Adagrad", {"weight_decay": 0.0}),
     "Adagrad-foreach": ("Adagrad", {"weight_decay": 0.0, "foreach": True}),
 }  # fmt: skip
-ROWS, COLUMNS = 4, 3
+ROWS = 4
+COLUMNS = 3
 
 
 @dataclass(frozen=True, eq=False)

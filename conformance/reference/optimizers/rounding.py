@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 ROUNDINGS = 4
-DOUBLE, SINGLE = 2.0**-53, 2.0**-24
+DOUBLE = 2.0**-53
+SINGLE = 2.0**-24
 
 
 class Rounded:
