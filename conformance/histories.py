@@ -65,7 +65,11 @@ def histories_of(case: Case, **keywords: Any) -> st.SearchStrategy[GradientHisto
     """
     name, overrides = case
     fused = name == "SGD" and bool(overrides.get("fused"))
-    chosen = {"shapes": SHAPES.get(name, ANY), "extremes": name not in MILD, "late_starts": not fused}
+    chosen = {
+        "shapes": SHAPES.get(name, ANY),
+        "extremes": name not in MILD,
+        "late_starts": not fused,
+    }
     return gradient_histories(**{**chosen, **keywords})
 
 
@@ -144,9 +148,7 @@ def check_parameter(parameter: torch.Tensor, state: State, what: str) -> None:
     )
 
 
-def check_state(
-    kept: Mapping[str, Any], state: State, parameter: torch.Tensor, what: str
-) -> None:
+def check_state(kept: Mapping[str, Any], state: State, parameter: torch.Tensor, what: str) -> None:
     """Compare what an optimizer keeps of a parameter with its closed form, name by name."""
     names = sorted(set(state) - {"parameter"})
     compare.fact(sorted(kept), names, f"names in the state of {what}")

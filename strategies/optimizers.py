@@ -229,8 +229,8 @@ def gradient_histories(
     Values are dyadic; a gradient may be None, zero, the previous one again, 2**40 times or
     2**-40 times an ordinary one. ``late_starts=False`` gives every parameter a gradient at the
     first step, ``extremes=False`` none that is huge or tiny. ``shapes`` are those that a parameter
-    may have, the simplest first, where not all do: Muon takes matrices only. Shrinks to one step of one scalar (else of the first of
-    ``shapes``) with gradient 0.
+    may have, the simplest first, where not all do: Muon takes matrices only. Shrinks to one step
+    of one scalar (else of the first of ``shapes``) with gradient 0.
 
     Example::
 

@@ -1,4 +1,4 @@
-"""What optimizers refuse: options out of range, parameters, groups and gradients of a wrong kind."""
+"""What optimizers refuse: options out of range; parameters, groups, gradients of a wrong kind."""
 
 import warnings
 

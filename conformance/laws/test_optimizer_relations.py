@@ -47,9 +47,8 @@ COMPLEX = {
     if case[0] not in ("Adafactor", "SparseAdam", "Muon") and "fused" not in case[1]
 }
 COMPLEX |= {f"{n}-for-loop": (n, {"foreach": False}) for n, _ in COMPLEX.values()}
-TENSOR_RATES = {
-    label: case for label, case in VARIANTS.items() if label not in ("Adam-foreach", "AdamW-foreach")
-}
+NUMBERS_ONLY = ("Adam-foreach", "AdamW-foreach")
+TENSOR_RATES = {label: case for label, case in VARIANTS.items() if label not in NUMBERS_ONLY}
 LAYOUTS = {
     **{label: (*case, "any") for label, case in VARIANTS.items()},
     **{f"{name}-fused": (name, {"fused": True}, "its own") for name in FUSED},

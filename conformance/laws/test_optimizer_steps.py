@@ -38,9 +38,7 @@ VARIANTS = {
         for name in names
     },
 }
-MAXIMIZING = {
-    label: case for label, case in VARIANTS.items() if "maximize" in OPTIONS[case[0]]
-}
+MAXIMIZING = {label: case for label, case in VARIANTS.items() if "maximize" in OPTIONS[case[0]]}
 ONCE = {name: case for name, case in OPTIMIZERS.items() if name != "LBFGS"}
 READING = {
     **VARIANTS,

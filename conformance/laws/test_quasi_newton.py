@@ -43,8 +43,10 @@ def problems(draw, quartic=(0.0, 0.25)):
 def fixed_steps():
     """Options without line search, whose steps are short enough not to overflow."""
     plain = {"line_search_fn": None, "tolerance_grad": 1e-7, "tolerance_change": 1e-9}
-    options = optimizer_options("LBFGS").map(lambda drawn: {**drawn, **plain})
-    return options.map(lambda drawn: {**drawn, "lr": min(drawn["lr"], 0.125) or 0.125})
+    short = {"lr": 0.125, "max_iter": 4, "max_eval": None}  # later, rounding decides too much
+    drawn = optimizer_options("LBFGS").map(lambda options: {**options, **plain, **short})
+    return st.builds(lambda options, most: {**options, "max_iter": most}, drawn,
+                     st.sampled_from([4, 1, 2]))  # fmt: skip
 
 
 def parameters_of(problem, device, split=SIZE):
@@ -80,7 +82,7 @@ def value_and_gradient(problem, x):
 
 
 @law("optimizer.lbfgs-path", docs=PAGE, level="should")
-@given(problem=problems(), options=fixed_steps(), steps=st.integers(1, 3))
+@given(problem=problems(), options=fixed_steps(), steps=st.integers(1, 4))
 def test_lbfgs_path(target, problem, options, steps):
     """Without line search each step goes through the points of the two-loop recursion.
 

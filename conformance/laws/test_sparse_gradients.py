@@ -117,8 +117,8 @@ def test_sparse_agrees_with_adam(target, options, gradients):
     """
     found = [torch.zeros(2, 3, dtype=torch.float64, device=target.device) for _ in range(2)]
     sparse, dense = (parameter.requires_grad_() for parameter in found)
-    one, other = optimizer_of("SparseAdam", [sparse], **options), optimizer_of("Adam", [dense],
-                                                                               **options)  # fmt: skip
+    one = optimizer_of("SparseAdam", [sparse], **options)
+    other = optimizer_of("Adam", [dense], **options)
     start = np.zeros((2, 3))
     away = np.where(gradients == 0, 1.0, gradients)
     path = follow(CLOSED_FORMS["SparseAdam"], start, list(away), options, 2.0**-53)

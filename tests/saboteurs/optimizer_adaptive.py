@@ -269,7 +269,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "adadelta-rate-in-delta", "Adadelta averages the squares of what it moved by",
-        ("optimizer.state:Adadelta",) + _closed("Adadelta"), "step",
+        ("optimizer.state:Adadelta", *_closed("Adadelta")), "step",
         each(adadelta, "_single_tensor_adadelta", afterwards(_rate_in_delta)),
     ),
     Saboteur(

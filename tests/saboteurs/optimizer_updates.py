@@ -138,8 +138,8 @@ def _repeated_rows_once(original: Any) -> Any:
         single = []
         for gradient in grads:
             rows, values = gradient._indices(), gradient._values()
-            last = {int(row): number for number, row in enumerate(rows[0])} if len(rows) == 1 else {}
-            kept = sorted(last.values())
+            numbers = rows[0].tolist() if len(rows) == 1 else []
+            kept = sorted({row: number for number, row in enumerate(numbers)}.values())
             whole = len(rows) != 1 or len(kept) == rows.shape[1]
             single.append(
                 gradient
@@ -173,7 +173,7 @@ SINGLE_SGD, MANY_SGD = "_single_tensor_sgd", "_multi_tensor_sgd"
 
 SABOTEURS = (
     Saboteur(
-        "sgd-dampens-first-gradient", "SGD's momentum starts from zeros: its first step is dampened",
+        "sgd-dampens-first-gradient", "SGD's momentum starts from zeros, so that dampening applies",
         _closed("SGD", "SGD-for-loop"), AFTER,
         each(sgd, SINGLE_SGD, beforehand(_buffer_starts_as_zeros)),
     ),
@@ -203,7 +203,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "adam-amsgrad-forgets", "AMSGrad forgets the largest moment from the third step on",
-        _closed("Adam") + ("optimizer.state:Adam",), "step",
+        (*_closed("Adam"), "optimizer.state:Adam"), "step",
         each(adam, "_single_tensor_adam", beforehand(_forgets_the_largest, from_step(3))),
     ),
     Saboteur(
@@ -213,7 +213,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "adamw-decays-after", "AdamW decays after the step",
-        _closed("AdamW") + ("optimizer.adamw-decays-apart:plain",), "after step",
+        (*_closed("AdamW"), "optimizer.adamw-decays-apart:plain"), "after step",
         each(adam, "_single_tensor_adam", _decays_after),
     ),
     Saboteur(
@@ -252,7 +252,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "nadam-product-forgotten", "NAdam keeps no product of its momenta",
-        _closed("NAdam") + ("optimizer.state:NAdam",), "step",
+        (*_closed("NAdam"), "optimizer.state:NAdam"), "step",
         each(nadam, "_single_tensor_nadam", afterwards(_product_forgotten)),
     ),
     Saboteur(

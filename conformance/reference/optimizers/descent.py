@@ -7,7 +7,6 @@ import numpy as np
 from conformance.reference.optimizers.rounding import (
     SINGLE,
     Rounded,
-    blend,
     exactly,
     stored,
 )
@@ -47,8 +46,8 @@ def sgd(state: State, gradient: Rounded, options: Options) -> State:
 def asgd(state: State, gradient: Rounded, options: Options) -> State:
     """Take one step of averaged stochastic gradient descent.
 
-    ``theta = (1 - lambd eta) theta - eta g``; ``ax += mu (theta - ax)``; then
-    ``eta = lr / (1 + lambd lr t)^alpha`` and ``mu = 1 / max(1, t - t0)`` for the next step. At first
+    ``theta = (1 - lambd eta) theta - eta g``; ``ax += mu (theta - ax)``; then, for the next
+    step, ``eta = lr / (1 + lambd lr t)^alpha`` and ``mu = 1 / max(1, t - t0)``. At first
     ``eta = lr`` and ``mu = 1``; ``ax`` is the average of theta from step t0 on.
     The page names the options and cites Polyak and Juditsky; the schedule of eta, of which it
     says "power for eta update", is that of Bottou's averaged descent (Xu, 2011, arXiv:1107.2490).
@@ -100,5 +99,3 @@ def rprop(state: State, gradient: Rounded, options: Options) -> State:
         "prev": kept,
         "step_size": size,
     }
-
-

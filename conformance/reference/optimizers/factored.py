@@ -28,7 +28,7 @@ def adafactor(state: State, gradient: Rounded, options: Options) -> State:
 
     ``1 - beta2 = t^beta2_decay``; ``alpha = max(eps2, RMS(theta)) min(lr, 1 / sqrt(t))``;
     ``theta -= lr weight_decay theta``. From two dimensions on, r and c are running means of g^2
-    averaged over the last and the last but one dimension, and ``v = r c / max(mean(r), eps1)``; else
+    averaged over the last and the last but one dimension, ``v = r c / max(mean(r), eps1)``; else
     v is the running mean of g^2. ``u = g / max(sqrt(v), eps1)``;
     ``theta -= alpha u / max(1, RMS(u) / d)``. An eps1 of None is the dtype's epsilon.
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adafactor.html. Its formula
@@ -115,5 +115,3 @@ def _steepest(values: Array, error: float, coefficients: tuple[float, ...]) -> f
     cubes = x * x + x * y + y * y
     fifths = x**4 + x**3 * y + x * x * y * y + x * y**3 + y**4
     return float(np.abs(a + b * cubes + c * fifths).max())
-
-

@@ -101,9 +101,7 @@ def adamax(state: State, gradient: Rounded, options: Options) -> State:
     beta1, beta2 = options["betas"]
     update, step = decayed(gradient, state, options), state.get("step", 0) + 1
     mean = blend(state.get("exp_avg", zeros(update)), update, 1 - beta1)
-    norm = larger(
-        beta2 * state.get("exp_inf", zeros(update)), magnitude(update) + options["eps"]
-    )
+    norm = larger(beta2 * state.get("exp_inf", zeros(update)), magnitude(update) + options["eps"])
     move = mean / (complement(beta1, step, options) * norm)
     return {
         "parameter": state["parameter"] - options["lr"] * move,

@@ -147,5 +147,3 @@ def _step(
         if ended:
             break
     return point, memory
-
-
