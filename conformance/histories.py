@@ -17,6 +17,7 @@ from conformance import compare
 from conformance.reference.optimizers import CLOSED_FORMS, State, follow, limit
 from conformance.target import resolve
 from strategies import gradient_histories, optimizer_options
+from strategies.optimizer_tables import OPTIONS
 from strategies.optimizers import GradientHistory
 from strategies.shapes import Shape
 
@@ -45,6 +46,23 @@ SCALARS = ("mu_product", "eta", "mu")
 def available(cases: Mapping[str, Case]) -> dict[str, Case]:
     """Return the cases whose class this torch has."""
     return {label: case for label, case in cases.items() if hasattr(torch.optim, case[0])}
+
+
+SINGLE = ("SparseAdam", "Muon", "LBFGS")
+"""Classes with one implementation."""
+
+FUSED = ("SGD", "Adam", "AdamW", "Adagrad")
+"""Classes with a fused implementation."""
+
+OPTIMIZERS = available({name: (name, {}) for name in OPTIONS})
+"""Every class, as torch chooses its implementation."""
+
+IMPLEMENTED = {
+    **OPTIMIZERS,
+    **{f"{n}-foreach": (n, {"foreach": True}) for n in OPTIMIZERS if n not in SINGLE},
+    **{f"{n}-fused": (n, {"fused": True}) for n in FUSED},
+}
+"""Every class in each of its implementations."""
 
 
 def page(case: Case) -> str:

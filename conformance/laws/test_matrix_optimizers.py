@@ -108,9 +108,9 @@ def test_muon_scale(target, case, gradient, exponent, nesterov):
     compare.equal(pair[1], expected, dtype=torch.float32, what="parameter of scaled gradients")
 
 
-@law("optimizer.matrix-transposed", docs="torch.optim.Muon", over={
+@law("optimizer.matrix-transposed", docs="torch.optim.Muon", over=available({
     "Muon": ("Muon", {"adjust_lr_fn": "match_rms_adamw"}), "Adafactor": ("Adafactor", {}),
-})  # fmt: skip
+}))  # fmt: skip
 @given(rows=arrays(shape=(4, 2, 3)))
 def test_matrix_transposed(target, case, rows):
     """A matrix and its transpose are moved alike: rows and columns have the same part.

@@ -1,6 +1,7 @@
 """Differentiable steps: autograd goes through an optimizer, to gradients, start and rate."""
 
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from conformance.reference import derivatives
 from conformance.reference.optimizers import CLOSED_FORMS, follow
 from strategies import arrays
 
-PLAIN = {
+PLAIN: dict[str, dict[str, Any]] = {
     "SGD": {"momentum": 0.0, "nesterov": False},
     "RMSprop": {"centered": False},
     "Adam": {"lr": 0.125, "amsgrad": False},

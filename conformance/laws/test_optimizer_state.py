@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.histories import (
+    IMPLEMENTED,
+    OPTIMIZERS,
     advance,
     available,
     check_equal,
@@ -26,18 +28,6 @@ from strategies.optimizer_tables import OPTIONS
 
 SAVING = "torch.optim.Optimizer.state_dict"
 LOADING = "torch.optim.Optimizer.load_state_dict"
-OPTIMIZERS = available({name: (name, {}) for name in OPTIONS})
-VARIANTS = {
-    **OPTIMIZERS,
-    **{
-        f"{name}-{variant}": (name, {variant: True})
-        for variant, names in (
-            ("foreach", [n for n in OPTIMIZERS if n not in ("SparseAdam", "Muon", "LBFGS")]),
-            ("fused", ["SGD", "Adam", "AdamW", "Adagrad"]),
-        )
-        for name in names
-    },
-}
 KEPT = {
     "SGD": "momentum_buffer", "Adam": "exp_avg", "Adagrad": "sum", "Rprop": "step_size",
     "RMSprop": "square_avg", "Adadelta": "acc_delta",
@@ -90,7 +80,7 @@ def copies_of(parameters):
     return [parameter.detach().clone().requires_grad_() for parameter in parameters]
 
 
-@law("optimizer.state-dict-continues", docs=LOADING, over=VARIANTS)
+@law("optimizer.state-dict-continues", docs=LOADING, over=IMPLEMENTED)
 @given(options=options_of, history=histories_of, when=st.integers(0, 5))
 def test_state_dict_continues(target, case, options, history, when):
     """An optimizer that loads another's state_dict goes on exactly as the other does.

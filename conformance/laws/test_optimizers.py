@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.histories import (
+    FUSED,
     advance,
     available,
     check_parameter,
@@ -21,7 +22,6 @@ from conformance.law import given, law
 from conformance.reference.optimizers import CLOSED_FORMS, follow
 from strategies import arrays, optimizer_variants
 
-FUSED = ("SGD", "Adam", "AdamW", "Adagrad")
 SINGLE_ONLY = ("SparseAdam", "Muon")
 DIFFERENTIABLE = (
     "SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "ASGD",

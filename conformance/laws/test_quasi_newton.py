@@ -185,7 +185,7 @@ def test_lbfgs_stops(target, problem, search):
     (parameter,) = parameters_of(problem, target.device)
     _, gradient = value_and_gradient(problem, problem.start)
     largest = np.abs(gradient).max()
-    losses = []
+    losses: list[float] = []
     optimizer = optimizer_of(
         "LBFGS", [parameter], tolerance_grad=largest * 1.01, line_search_fn=search
     )
@@ -217,7 +217,7 @@ def test_lbfgs_limits(target, case, problem, iterations):
     max_eval is 1.25 times max_iter if it is not given.
     """
     (parameter,) = parameters_of(problem, target.device)
-    losses = []
+    losses: list[float] = []
     chosen = {"lr": 0.0625, "max_iter": iterations, "tolerance_change": 0.0}
     optimizer = optimizer_of("LBFGS", [parameter], **chosen, **case)
     closure = closure_of(problem, [parameter], losses)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 
 from tests.saboteurs.saboteur import Patch, replacing
@@ -55,6 +56,16 @@ def at_step(number: int) -> When:
         return float(lists[-1][0]) == number - 1
 
     return holds
+
+
+def all_of(*patches: Patch) -> Patch:
+    """Return the patch that is several ones."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        for one in patches:
+            one(monkeypatch)
+
+    return patch
 
 
 def each(module: Any, name: str, fault: Fault) -> Patch:
