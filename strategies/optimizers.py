@@ -152,8 +152,8 @@ def optimizer_variants(name: str) -> st.SearchStrategy[Options]:
 _NONE = 8  # the first kind that is no gradient; those below are ordinary ones
 
 
-def _gradient(kind: int, ordinary: Array, previous: Array | None) -> Array | None:
-    if kind < _NONE:
+def _gradient(kind: int, ordinary: Array, previous: Array | None, extremes: bool) -> Array | None:
+    if kind < _NONE or (kind >= 12 and not extremes):
         return ordinary
     if kind < _NONE + 2:
         return None
@@ -166,7 +166,11 @@ def _gradient(kind: int, ordinary: Array, previous: Array | None) -> Array | Non
 
 @st.composite
 def _histories(
-    draw: st.DrawFn, max_parameters: int, late_starts: bool, table_of_shapes: tuple[Shape, ...]
+    draw: st.DrawFn,
+    max_parameters: int,
+    late_starts: bool,
+    table_of_shapes: tuple[Shape, ...],
+    extremes: bool,
 ) -> GradientHistory:
     shapes = draw(_shape_lists(max_parameters, table_of_shapes))
     steps = draw(_step_counts())
@@ -190,7 +194,7 @@ def _histories(
         chosen = kinds[step * len(shapes) : (step + 1) * len(shapes)]
         history.append(
             tuple(
-                _gradient(kind % 14, value, before)
+                _gradient(kind % 14, value, before, extremes)
                 for kind, value, before in zip(chosen, split(rows[step]), previous, strict=True)
             )
         )
@@ -214,15 +218,19 @@ def _is_shape(value: object) -> bool:
 
 
 def gradient_histories(
-    *, max_parameters: int = 2, late_starts: bool = True, shapes: Sequence[Shape] | None = None
+    *,
+    max_parameters: int = 2,
+    late_starts: bool = True,
+    shapes: Sequence[Shape] | None = None,
+    extremes: bool = True,
 ) -> st.SearchStrategy[GradientHistory]:
     """Draw starting values and up to six steps of gradients for a few parameters.
 
     Values are dyadic; a gradient may be None, zero, the previous one again, 2**40 times or
     2**-40 times an ordinary one. ``late_starts=False`` gives every parameter a gradient at the
-    first step. ``shapes`` are those that a parameter may have, the simplest first, where not all
-    do: Muon takes matrices only. Shrinks to one step of one scalar (else of the first of
-    ``shapes``) with gradient 0.
+    first step, ``extremes=False`` none that is huge or tiny. ``shapes`` are those that a parameter
+    may have, the simplest first, where not all do: Muon takes matrices only. Shrinks to one step
+    of one scalar (else of the first of ``shapes``) with gradient 0.
 
     Example::
 
@@ -231,12 +239,13 @@ def gradient_histories(
     """
     if max_parameters < 1:
         raise InvalidArgument(f"gradient_histories(max_parameters={max_parameters}): at least 1")
-    if late_starts not in (False, True):
-        raise InvalidArgument(f"gradient_histories(late_starts={late_starts!r}): use False or True")
+    for option, value in (("late_starts", late_starts), ("extremes", extremes)):
+        if value not in (False, True):
+            raise InvalidArgument(f"gradient_histories({option}={value!r}): use False or True")
     chosen = _PARAMETER_SHAPES if shapes is None else tuple(shapes)
     if not chosen or not all(map(_is_shape, chosen)):
         raise InvalidArgument(
             f"gradient_histories(shapes={shapes!r}): no shapes to draw from; use a sequence of "
             f"tuples of sides, such as [(2, 3), (3, 2)], or None for every shape"
         )
-    return _histories(max_parameters, late_starts, chosen)
+    return _histories(max_parameters, late_starts, chosen, extremes)

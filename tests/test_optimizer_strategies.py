@@ -226,6 +226,8 @@ MISTAKES: dict[str, Callable[[], object]] = {
     "max_parameters=0): at least 1": lambda: gradient_histories(max_parameters=0),
     "late_starts='no'): use False or True": (
         lambda: gradient_histories(late_starts="no")),  # type: ignore[arg-type]
+    "extremes='no'): use False or True": (
+        lambda: gradient_histories(extremes="no")),  # type: ignore[arg-type]
     "shapes=[]): no shapes to draw from; use a sequence of tuples": (
         lambda: gradient_histories(shapes=[])),
     "shapes=(2, 3)): no shapes to draw from": (

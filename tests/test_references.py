@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from conformance.reference import creation, derivatives, indexing, optimizers
+from conformance.reference import creation, derivatives, indexing
 
 Array = npt.NDArray[Any]
 RANDOM = np.random.default_rng(0)
@@ -136,66 +135,3 @@ def test_hessian_product() -> None:
     )
     expected = (np.diag(6 * point) + matrix + matrix.T) @ direction
     assert np.array_equal(product, expected)
-
-
-SGD = {"lr": 0.125, "momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False,
-       "maximize": False}  # fmt: skip
-ADAM = {"lr": 0.125, "betas": (0.5, 0.75), "eps": 1e-8, "weight_decay": 0.0, "amsgrad": False,
-        "maximize": False}  # fmt: skip
-
-
-def path(form: str, options: dict[str, Any], gradients: list[float | None]) -> list[float]:
-    """Follow a scalar that starts at 1."""
-    steps = [None if g is None else np.array(g) for g in gradients]
-    return [
-        float(r.value) for r in optimizers.CLOSED_FORMS[form](np.array(1.0), steps, options, 0.0)
-    ]
-
-
-def test_sgd_is_its_unrolled_sum() -> None:
-    """theta_T = theta_0 - lr * sum over s of g_s * (1 + mu + ... + mu^(T - s))."""
-    gradients = [1.0, -2.0, 0.5, 4.0]
-    for momentum in (0.0, 0.5, 0.9):
-        got = path("SGD", {**SGD, "momentum": momentum}, [*gradients])[-1]
-        weights = [sum(momentum**k for k in range(len(gradients) - s)) for s in range(4)]
-        expected = 1 - 0.125 * math.fsum(w * g for w, g in zip(weights, gradients, strict=True))
-        assert got == pytest.approx(expected, rel=1e-14)
-
-
-def test_sgd_by_hand() -> None:
-    dampened = {**SGD, "momentum": 0.5, "dampening": 0.25}
-    assert path("SGD", dampened, [2.0, 2.0]) == [0.75, 0.75 - 0.125 * (0.5 * 2 + 0.75 * 2)]
-    nesterov = {**SGD, "momentum": 0.5, "nesterov": True}
-    assert path("SGD", nesterov, [2.0]) == [1 - 0.125 * (2 + 0.5 * 2)]
-    assert path("SGD", {**SGD, "weight_decay": 0.5}, [2.0]) == [1 - 0.125 * 2.5]
-    assert path("SGD", {**SGD, "maximize": True, "weight_decay": 0.5}, [2.0]) == [1 + 0.125 * 1.5]
-    assert path("SGD", {**SGD, "momentum": 0.5}, [None, 2.0, None]) == [1.0, 0.75, 0.75]
-
-
-def test_adam_by_hand() -> None:
-    assert path("Adam", ADAM, [4.0])[0] == pytest.approx(1 - 0.125, rel=1e-8)
-    first, second = 0.5 * 0.5 * 4 + 0.5 * 0, 0.75 * 0.25 * 16
-    expected = 0.875 - 0.125 * (first / 0.75) / math.sqrt(second / (1 - 0.75**2))
-    assert path("Adam", ADAM, [4.0, 0.0])[1] == pytest.approx(expected, rel=1e-8)
-    largest = 0.25 * 16
-    expected = 0.875 - 0.125 * (first / 0.75) / math.sqrt(largest / (1 - 0.75**2))
-    assert path("Adam", {**ADAM, "amsgrad": True}, [4.0, 0.0])[1] == pytest.approx(
-        expected, rel=1e-8
-    )
-    assert path("Adam", ADAM, [None, 4.0])[0] == 1.0
-
-
-@pytest.mark.parametrize("form", ["SGD", "Adam"])
-def test_the_bound_holds_for_single_precision_and_is_tight(form: str) -> None:
-    """A float32 follower stays within the bound, and the bound within 1e-4 of the values."""
-    options = {"SGD": {**SGD, "momentum": 0.9, "weight_decay": 0.1}, "Adam": ADAM}[form]
-    gradients = [np.asarray(g) for g in RANDOM.integers(-16, 17, (6, 50)) / 8]
-    start = RANDOM.integers(-16, 17, 50) / 8
-    exact = optimizers.CLOSED_FORMS[form](start, gradients, options, 2.0**-24)
-    single = optimizers.CLOSED_FORMS[form](
-        start.astype(np.float32), [g.astype(np.float32) for g in gradients], options, 0.0
-    )
-    for a, b in zip(exact, single, strict=True):
-        assert b.value.dtype == np.float32
-        assert (np.abs(a.value - b.value) <= a.error).all()
-        assert np.median(a.error) < 1e-4
