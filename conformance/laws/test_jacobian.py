@@ -62,7 +62,10 @@ def test_rows_at_once(target, f):
 
 
 @law("jacobian.one-input-at-a-time", docs="torch.autograd.grad")
-@given(problem=with_cotangent(polynomials(in_place=True), result=result_kind), order=st.permutations(range(3)))
+@given(
+    problem=with_cotangent(polynomials(in_place=True), result=result_kind),
+    order=st.permutations(range(3)),
+)
 def test_one_input_at_a_time(target, problem, order):
     """grad to some of the leaves, in any order, gives each what grad to all gives it."""
     f, cotangent = problem
