@@ -1,4 +1,4 @@
-"""The state of modules: what state_dict holds, what load_state_dict writes, and what they refuse."""
+"""The state of modules: what state_dict holds, what load_state_dict writes, what they refuse."""
 
 from collections import OrderedDict
 
@@ -54,7 +54,7 @@ def network(device):
     root.register_buffer("scratch", torch.full((2,), 3.0, device=device), persistent=False)
     root.child, child.leaf = child, leaf
     child.bias = torch.nn.Parameter(torch.tensor(4.0, device=device, dtype=torch.float64))
-    child.absent = None
+    child.register_parameter("absent", None)
     leaf.scale = torch.nn.Parameter(torch.full((3,), 5.0, device=device), requires_grad=False)
     leaf.tied = child.bias
     return root

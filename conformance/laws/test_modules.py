@@ -11,6 +11,10 @@ from conformance.law import given, law
 from conformance.reference import modules as model
 
 PREFIXES = st.sampled_from(("", "net", "net.part"))
+SWITCHES = {
+    "train-on": ("train", ()), "train-on-explicitly": ("train", (True,)),
+    "train-off": ("train", (False,)), "eval": ("eval", ()),
+}  # fmt: skip
 TENSORS = {"parameters": "parameters", "buffers": "buffers"}
 # The legal statement, the illegal one, the error, the telling part of its text. m has a
 # parameter p, a buffer b, a child c and a plain attribute x; t is a tensor, q a parameter.
@@ -179,7 +183,8 @@ def test_rejected(target, case):
         module = torch.nn.Module()
         module.p = torch.nn.Parameter(torch.ones(2, device=target.device))
         module.register_buffer("b", torch.ones(2, device=target.device))
-        module.c, module.x = torch.nn.Module(), 3.0
+        module.c = torch.nn.Module()
+        module.__dict__["x"] = 3.0
         tensor = torch.zeros(2, device=target.device)
         return {"m": module, "t": tensor, "q": torch.nn.Parameter(tensor), "s": torch.nn.Module()}
 
@@ -200,9 +205,7 @@ def test_rejected(target, case):
 @law("module.train", docs=f"{hooks.MODULE}train")
 @given(
     steps=registration.programs(),
-    switches=st.lists(
-        st.tuples(st.integers(0, 3), st.sampled_from(("train", "eval", "train-off"))), max_size=4
-    ),
+    switches=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(tuple(SWITCHES))), max_size=4),
 )
 def test_train(target, steps, switches):
     """train and eval set the mode of a module and of all below it, of no other, and return it.
@@ -212,12 +215,11 @@ def test_train(target, steps, switches):
     state = registration.built(steps, target.device)
     for root, switch in switches:
         module = state.modules[root]
-        returned = {
-            "train": module.train, "eval": module.eval, "train-off": lambda: module.train(False)
-        }[switch]()  # fmt: skip
+        name, arguments = SWITCHES[switch]
+        returned = getattr(module, name)(*arguments)
         compare.fact(returned is module, True, "returns the module")
         for _, node in model.walk(state.nodes[root]):
-            node.training = switch == "train"
+            node.training = switch.startswith("train-on")
     modes = [module.training for module in state.modules]
     compare.fact(modes, [node.training for node in state.nodes], "modes")
 
@@ -230,7 +232,8 @@ def test_apply(target, steps, root):
     Children, as returned by children(), come before their parent.
     """
     state = registration.built(steps, target.device)
-    called, expected = [], []
+    called: list[str] = []
+    expected: list[str] = []
     returned = state.modules[root].apply(lambda module: called.append(state.label(module)))
     model.each_before_its_parent(state.nodes[root], expected.append)
     compare.fact(called, expected, "modules that the function got")
@@ -310,7 +313,7 @@ def test_copy(target, case, steps, frozen, evaluating):
     state.modules[evaluating].training = False
     root = state.modules[0]
     copied = case(root)
-    pairs = {}
+    pairs: dict[int, object] = {}
     for kind in ("parameters", "buffers", "modules"):
         old = list(getattr(root, f"named_{kind}")(remove_duplicate=False))
         new = list(getattr(copied, f"named_{kind}")(remove_duplicate=False))
