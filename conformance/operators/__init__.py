@@ -14,6 +14,7 @@ from conformance.operators import (
     elementary,
     extremes,
     joining,
+    layers,
     linalg,
     manipulation,
     masking,
@@ -21,6 +22,7 @@ from conformance.operators import (
     norms,
     ordering,
     padding,
+    pooling,
     powers,
     rearrangement,
     reductions,
@@ -66,6 +68,8 @@ FAMILIES: Mapping[str, tuple[Operator, ...]] = {
     "selecting": selecting.OPERATORS,
     "scattering": scattering.OPERATORS,
     "masking": masking.OPERATORS,
+    "layers": layers.OPERATORS,
+    "pooling": pooling.OPERATORS,
 }
 
 OPERATORS: Mapping[str, Operator] = {
