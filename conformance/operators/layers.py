@@ -215,8 +215,10 @@ def _layer(name: str, calls: Calls, function: Any, size: Any = None, **changes: 
 
 
 def _rejecting(legal: str, illegal: str, error: str, message: str, **shapes: Shape) -> Rejection:
-    spelled = (f"torch.nn.functional.{text}" for text in (legal, illegal))
-    return Rejection(*spelled, error, message, {n: (torch.float32, s) for n, s in shapes.items()})
+    call, mistake = (f"torch.nn.functional.{text}" for text in (legal, illegal))
+    return Rejection(
+        call, mistake, error, message, {n: (torch.float32, s) for n, s in shapes.items()}
+    )
 
 
 def _convolutions(rank: int) -> tuple[Operator, Operator]:

@@ -107,8 +107,8 @@ def _pooling(name: str, calls: Calls, function: Any, **changes: Any) -> Operator
 
 def _rejection(name: str, legal: str, illegal: str, message: str, rank: int) -> Rejection:
     x = {"x": (torch.float32, (1, 2, *[4] * rank))}
-    spelled = (f"torch.nn.functional.{name}({text})" for text in (legal, illegal))
-    return Rejection(*spelled, "RuntimeError", message, x)
+    call, mistake = (f"torch.nn.functional.{name}({text})" for text in (legal, illegal))
+    return Rejection(call, mistake, "RuntimeError", message, x)
 
 
 def _of_rank(rank: int) -> tuple[Operator, ...]:

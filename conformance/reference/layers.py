@@ -37,7 +37,7 @@ def linear_size(x: Array, weight: Array, bias: Array | None = None) -> Array:
 def bilinear(first: Array, second: Array, weight: Array, bias: Array | None = None) -> Array:
     """Return ``x1^T A_k x2 + b_k`` for each k."""
     product = np.einsum("...i,kij,...j->...k", first, weight, second)
-    return product if bias is None else product + bias
+    return np.asarray(product if bias is None else product + bias)
 
 
 def bilinear_size(first: Array, second: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -261,7 +261,8 @@ def batch_norm(
         normal = _normalized(x, (0, *range(2, x.ndim)), eps)
     else:
         mean, variance = _by_channel(running_mean, x.ndim), _by_channel(running_var, x.ndim)
-        assert mean is not None and variance is not None
+        assert mean is not None
+        assert variance is not None
         normal = (x - mean) / np.sqrt(variance + eps)
     return _affine(normal, _by_channel(weight, x.ndim), _by_channel(bias, x.ndim))
 
@@ -282,7 +283,8 @@ def batch_norm_size(
         sizes = _normalized_size(x, (0, *range(2, x.ndim)), eps)
     else:
         mean, variance = _by_channel(running_mean, x.ndim), _by_channel(running_var, x.ndim)
-        assert mean is not None and variance is not None
+        assert mean is not None
+        assert variance is not None
         sizes = (np.abs(x) + np.abs(mean)) / np.sqrt(variance + eps)
     return _affine_size(sizes, _by_channel(weight, x.ndim), _by_channel(bias, x.ndim))
 

@@ -54,8 +54,9 @@ def _pooled(x: Array, windows: Sequence[Window], reduce: Callable[..., Array]) -
     result = np.zeros((*x.shape[:-rank], *(len(along) for along in windows)), x.dtype)
     for place, covered in _each(x, windows):
         inside = _inside(covered, x.shape[-rank:])
-        taken = x[(..., *np.ix_(*inside))].reshape(*x.shape[:-rank], -1)
-        result[(..., *place)] = reduce(taken, covered)
+        inner: Any = (..., *np.ix_(*inside))
+        spot: Any = (..., *place)
+        result[spot] = reduce(x[inner].reshape(*x.shape[:-rank], -1), covered)
     return result
 
 
