@@ -19,14 +19,19 @@ FOREACH = st.sampled_from((None, True, False))
 EPSILON = 1e-6  # documented: what is added to the norm
 
 
+_SHAPES = st.sampled_from(((2,), (), (2, 3), (1, 1, 4), (5,)))
+
+
 @st.composite
 def some_gradients(draw, dtype=torch.float64, most=4):
     """Some gradients of any shape and layout, or None where a parameter has none."""
     result = []
     for _ in range(draw(st.integers(1, most))):
         absent = draw(st.integers(0, 4)) == 4
-        result.append(None if absent else draw(tensors(dtype=dtype, layouts=("contiguous",))))
-    return result
+        result.append(
+            None if absent else draw(tensors(dtype=dtype, shape=_SHAPES, layouts=("contiguous",)))
+        )
+    return result if any(g is not None for g in result) else [*result, torch.ones(1, dtype=dtype)]
 
 
 def parameters_with(gradients, device):
@@ -146,9 +151,11 @@ def test_single(target, gradient, foreach):
 
 @law("clipping.dtypes", docs=NORM)
 @given(
-    single=some_gradients(torch.float32, 2), double=some_gradients(torch.float64, 2), foreach=FOREACH,
+    single=some_gradients(torch.float32, 2),
+    double=some_gradients(torch.float64, 2),
+    foreach=FOREACH,
     share=st.sampled_from((0.25, 0.5)),
-)  # fmt: skip
+)
 def test_dtypes(target, single, double, foreach, share):
     """Gradients of several dtypes make one norm, and each keeps its dtype."""
     grads = [g for pair in zip(double, single, strict=False) for g in pair]
@@ -219,3 +226,36 @@ def test_value(target, grads, limit, foreach, form):
             want = np.clip(before[number], -limit, limit)
             what = f"gradient {number}"
             compare.close(gradient, want, bound=0.0, dtype=torch.float64, what=what)
+
+
+# Arguments by form of the call.
+FORMS_OF_CALL = {"default": None, "foreach": True, "loop": False}
+
+
+@law("clipping.value-of-none", docs=VALUE, over=FORMS_OF_CALL)
+@given(count=st.integers(0, 3))
+def test_value_of_none(target, case, count):
+    """clip_grad_value_ of parameters without gradients does nothing."""
+    parameters = parameters_with([None] * count, target.device)
+    torch.nn.utils.clip_grad_value_(parameters, 1.0, foreach=case)
+    compare.fact([p.grad for p in parameters], [None] * count, "gradients")
+
+
+@law("clipping.norm-of-none", docs=NORM, over=FORMS_OF_CALL)
+@given(count=st.integers(0, 3))
+def test_norm_of_none(target, case, count):
+    """The norm of no gradients is 0."""
+    parameters = parameters_with([None] * count, target.device)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=case)
+    compare.equal(norm, np.zeros(()), dtype=torch.float32, what="norm")
+    compare.fact([p.grad for p in parameters], [None] * count, "gradients")
+
+
+@law("clipping.empty", docs=NORM, over=NORMS)
+@given(foreach=FOREACH, first=st.booleans())
+def test_empty(target, case, foreach, first):
+    """A gradient without elements adds nothing to the norm."""
+    empty, full = (torch.full((n,), 3.0, dtype=torch.float64) for n in (0, 1))
+    parameters = parameters_with([empty, full] if first else [full, empty], target.device)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, 10.0, norm_type=case, foreach=foreach)
+    compare.close(norm, np.array(3.0), bound=1e-14, dtype=torch.float64, what="norm")
