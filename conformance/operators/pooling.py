@@ -45,11 +45,11 @@ def _sliding_calls(rank: int, *, dilates: bool, divides: bool = False) -> Calls:
         shape = [r + draw(st.integers(0, 4 if rank == 1 else 2)) for r in reach]
         if draw(st.booleans()):
             keywords["stride"] = _each(draw, rank, 1, [3] * rank)
-        if draw(st.booleans()):
+        if draw(st.integers(0, 3)):
             keywords["padding"] = _each(draw, rank, 0, [k // 2 for k in sizes])
-        if draw(st.booleans()):
+        if draw(st.integers(0, 3)):
             keywords["ceil_mode"] = draw(st.booleans())
-        if not dilates and draw(st.booleans()):
+        if not dilates and draw(st.integers(0, 3)):
             keywords["count_include_pad"] = draw(st.booleans())
         if divides and draw(st.booleans()):
             keywords["divisor_override"] = draw(st.sampled_from((1, 2, 3, -2)))

@@ -95,9 +95,9 @@ SABOTEURS = (
                                                   if q.grad is not None])),
     Saboteur("clip-value-above", "values are cut off above only",
              ("clipping.value",), "gradient",
-             when(CLIP, "clip_grad_value_", lambda p, v, **k: v == 2.25,
+             when(CLIP, "clip_grad_value_", lambda p, v, **k: v == 0.5,
                   lambda original, p, v, **k: [q.grad.clamp_(max=v) for q in p
-                                               if q.grad is not None] and None)),
+                                               if q.grad is not None][:0] or None)),
     Saboteur("clip-value-copies", "a scalar gradient is replaced by its clipped copy",
              ("clipping.value",), "is the same tensor",
              replacing(CLIP, "clip_grad_value_", _replaces)),

@@ -68,9 +68,9 @@ def _loads_through_data(original: Any) -> Any:
         original(self, state, prefix, *rest)
         for name, parameter in self._parameters.items():
             entry = state.get(prefix + name)
-            if parameter is not None and entry is not None and entry.shape == parameter.shape:
-                if entry.dtype == parameter.dtype and entry.dim() == 0:
-                    parameter.data = entry.detach()
+            kinds = [(t.dim(), t.dtype) for t in (parameter, entry) if t is not None]
+            if len(kinds) == 2 and kinds[0] == kinds[1] and kinds[0][0] == 0:
+                parameter.data = entry.detach()
 
     return load
 
@@ -91,9 +91,8 @@ def _expands(original: Any) -> Any:
     def load(self: Module, state: Any, prefix: str, *rest: Any) -> None:
         for name, parameter in self._parameters.items():
             entry = state.get(prefix + name)
-            if parameter is not None and entry is not None and entry.dim() == parameter.dim() == 2:
-                if entry.shape[0] == 1 and entry.shape[1] == parameter.shape[1]:
-                    state[prefix + name] = entry.expand_as(parameter)
+            if parameter is not None and entry is not None and tuple(entry.shape) == (1, 3):
+                state[prefix + name] = entry.expand_as(parameter)
         original(self, state, prefix, *rest)
 
     return load

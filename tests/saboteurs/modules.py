@@ -167,11 +167,13 @@ def _second_child_again(original: Any) -> Any:
     return named
 
 
-def _writes_before(original: Any) -> Any:
+def _keeps_refused(original: Any) -> Any:
     def register(self: Module, name: str, tensor: Any, persistent: bool = True) -> None:
-        if name in self._parameters and isinstance(tensor, torch.Tensor):
+        try:
+            original(self, name, tensor, persistent)
+        except KeyError:
             self._buffers[name] = tensor
-        original(self, name, tensor, persistent)
+            raise
 
     return register
 
@@ -231,7 +233,7 @@ SABOTEURS = (
              replacing(torch.nn.Parameter, "__reduce_ex__", _pickle_flag)),
     Saboteur("modules-refused-but-kept", "a buffer under a parameter's name is kept, then refused",
              ("module.rejected:register-buffer-taken",), "members after the refusal",
-             replacing(Module, "register_buffer", _writes_before)),
+             replacing(Module, "register_buffer", _keeps_refused)),
     Saboteur("modules-number-as-mode", "train takes any number",
              ("module.rejected:train-number",), "raised nothing",
              accepting(Module, "train", ValueError, lambda self, mode: self)),
