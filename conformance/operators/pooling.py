@@ -15,6 +15,7 @@ from conformance.operators.operator import Call, Calls, Dtypes, Operator, Reject
 from conformance.reference import pooling as reference
 from strategies import tensors
 
+_MOSTLY = st.sampled_from((True, True, False))
 _BEFORE_THREE = st.sampled_from(((2, 2), (1, 2), (2, 1), (1, 1)))
 _BEFORE = st.sampled_from(((2, 3), (2,), (1, 2), (1,)))
 
@@ -46,12 +47,14 @@ def _sliding_calls(rank: int, *, dilates: bool, divides: bool = False) -> Calls:
         if draw(st.booleans()):
             keywords["stride"] = _each(draw, rank, 1, [3] * rank)
         if draw(st.integers(0, 3)):
-            keywords["padding"] = _each(draw, rank, 0, [k // 2 for k in sizes])
+            keywords["padding"] = _each(
+                draw, rank, min(1, min(sizes) // 2), [k // 2 for k in sizes]
+            )
         if draw(st.integers(0, 3)):
-            keywords["ceil_mode"] = draw(st.booleans())
+            keywords["ceil_mode"] = draw(_MOSTLY)
         if not dilates and draw(st.integers(0, 3)):
-            keywords["count_include_pad"] = draw(st.booleans())
-        if divides and draw(st.booleans()):
+            keywords["count_include_pad"] = not draw(_MOSTLY)
+        if divides and draw(st.integers(0, 3)) == 3:
             keywords["divisor_override"] = draw(st.sampled_from((1, 2, 3, -2)))
         before = draw(_BEFORE if rank < 3 else _BEFORE_THREE)
         return Call((draw(operand(dtype, kind, (*before, *shape))), kernel), keywords)

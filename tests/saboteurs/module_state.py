@@ -69,7 +69,12 @@ def _loads_through_data(original: Any) -> Any:
         for name, parameter in self._parameters.items():
             entry = state.get(prefix + name)
             kinds = [(t.dim(), t.dtype) for t in (parameter, entry) if t is not None]
-            if len(kinds) == 2 and kinds[0] == kinds[1] and kinds[0][0] == 0:
+            if (
+                parameter is not None
+                and len(kinds) == 2
+                and kinds[0] == kinds[1]
+                and kinds[0][0] == 0
+            ):
                 parameter.data = entry.detach()
 
     return load

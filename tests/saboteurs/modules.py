@@ -140,12 +140,10 @@ def _shallow_for_frozen(original: Any) -> Any:
     return deepcopy
 
 
-def _unties(original: Any) -> Any:
+def _thaws_scalars(original: Any) -> Any:
     def deepcopy(self: Any, memo: Any) -> Any:
-        result = type(self)(self.data.clone(), self.requires_grad)
-        if self.dim() != 1:
-            memo[id(self)] = result
-        return result
+        result = original(self, memo)
+        return result.requires_grad_() if self.dim() == 0 else result
 
     return deepcopy
 
@@ -183,7 +181,7 @@ SABOTEURS = (
              ("module.submodules",), "named modules",
              replacing(Module, "named_modules", _children_last)),
     Saboteur("modules-shared-between", "a parameter shared between modules is yielded twice",
-             ("module.tensors:parameters",), "named parameters",
+             ("module.tensors:parameters",), "parameters",
              replacing(Module, "_named_members", _forgets_duplicates)),
     Saboteur("modules-reassigned-last", "a parameter assigned again moves to the end",
              ("module.tensors:parameters",), "named parameters",
@@ -225,9 +223,9 @@ SABOTEURS = (
     Saboteur("modules-copy-frozen", "a deep copy shares frozen parameters",
              ("module.copy:deepcopy",), "memory of its own",
              replacing(torch.nn.Parameter, "__deepcopy__", _shallow_for_frozen)),
-    Saboteur("modules-copy-unties", "a deep copy unties vectors",
-             ("module.copy:deepcopy",), "distinct members",
-             replacing(torch.nn.Parameter, "__deepcopy__", _unties)),
+    Saboteur("modules-copy-thaws", "a deep copy of a frozen scalar requires grad",
+             ("module.copy:deepcopy",), "requires grad",
+             replacing(torch.nn.Parameter, "__deepcopy__", _thaws_scalars)),
     Saboteur("modules-pickle-flag", "an unpickled parameter requires grad",
              ("module.copy:pickle",), "requires grad",
              replacing(torch.nn.Parameter, "__reduce_ex__", _pickle_flag)),
