@@ -233,12 +233,17 @@ FORMS_OF_CALL = {"default": None, "foreach": True, "loop": False}
 
 
 @law("clipping.value-of-none", docs=VALUE, over=FORMS_OF_CALL)
-@given(count=st.integers(0, 3))
-def test_value_of_none(target, case, count):
-    """clip_grad_value_ of parameters without gradients does nothing."""
-    parameters = parameters_with([None] * count, target.device)
+@given(count=st.integers(0, 3), also=st.booleans())
+def test_value_of_none(target, case, count, also):
+    """clip_grad_value_ leaves parameters without gradients alone, all of them or some."""
+    gradients = [torch.tensor(2.0, dtype=torch.float64, device=target.device)] if also else []
+    parameters = parameters_with([*gradients, *[None] * count], target.device)
     torch.nn.utils.clip_grad_value_(parameters, 1.0, foreach=case)
-    compare.fact([p.grad for p in parameters], [None] * count, "gradients")
+    without = [p.grad for p in parameters[len(gradients) :]]
+    compare.fact(without, [None] * count, "gradients")
+    if also:
+        clipped = np.array(1.0)
+        compare.equal(parameters[0].grad, clipped, dtype=torch.float64, what="the one gradient")
 
 
 @law("clipping.norm-of-none", docs=NORM, over=FORMS_OF_CALL)
