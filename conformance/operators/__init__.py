@@ -15,6 +15,7 @@ from conformance.operators import (
     elementary,
     extremes,
     joining,
+    layers,
     linalg,
     losses,
     manipulation,
@@ -23,6 +24,7 @@ from conformance.operators import (
     norms,
     ordering,
     padding,
+    pooling,
     powers,
     rearrangement,
     reductions,
@@ -70,6 +72,8 @@ FAMILIES: Mapping[str, tuple[Operator, ...]] = {
     "masking": masking.OPERATORS,
     "losses": losses.OPERATORS,
     "class_losses": class_losses.OPERATORS,
+    "layers": layers.OPERATORS,
+    "pooling": pooling.OPERATORS,
 }
 
 OPERATORS: Mapping[str, Operator] = {
