@@ -177,8 +177,8 @@ def hinge_of_label(x: Array, y: Array, margin: float = 1.0) -> Array:
 
 
 def hinge_of_label_size(x: Array, y: Array, margin: float = 1.0) -> Array:
-    """Return the size of the difference, and of x, which may be negative."""
-    return np.asarray(np.abs(x) + abs(margin))
+    """Return the size of the difference, and of x, which may be negative; 0 of the infinite."""
+    return np.where(np.isfinite(x), np.abs(x) + abs(margin), 0)
 
 
 def soft_margin_error(x: Array, y: Array) -> Array:
@@ -197,8 +197,9 @@ def ranking_error(x: Array, other: Array, y: Array, margin: float = 0.0) -> Arra
 
 
 def ranking_error_size(x: Array, other: Array, y: Array, margin: float = 0.0) -> Array:
-    """Return the size of what is added."""
-    return np.asarray(np.abs(x - other) + abs(margin))
+    """Return the size of what is added; 0 of the infinite."""
+    gap = np.abs(x - other)
+    return np.where(np.isfinite(gap), gap + abs(margin), 0)
 
 
 def cosine_error(x: Array, other: Array, y: Array, margin: float = 0.0) -> Array:
