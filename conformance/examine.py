@@ -36,8 +36,9 @@ def _unheard(number: int, inputs: str) -> None:
 class Examination:
     """One law, or one case of it, on one target.
 
-    ``examples`` is how many to run, ``seed`` the run's; ``deviation`` the entry that lists
-    this law as violated, if any; ``loaded`` the modules that the run imported first.
+    ``examples`` is how many to run, ``seed`` the run's; ``shrink`` whether to look for a smaller
+    counterexample; ``deviation`` the entry that lists this law as violated, if any; ``loaded``
+    the modules that the run imported first.
     """
 
     law: Law
@@ -46,6 +47,7 @@ class Examination:
     examples: int
     seed: int = 0
     explain: bool = False
+    shrink: bool = True
     deviation: Deviation | None = None
     loaded: Sequence[str] = ()
     notify: Notify = _unheard
@@ -107,7 +109,7 @@ class Examination:
             self._example(**drawn)
 
         settings = hypothesis_settings(
-            self.examples, shrink=self.deviation is None, explain=self.explain
+            self.examples, shrink=self.shrink and self.deviation is None, explain=self.explain
         )
         quantified = hypothesis.given(**self.law.quantified(self.case))(test)
         seeded = hypothesis.seed(law_seed(self.seed, self.law_id))(settings(quantified))

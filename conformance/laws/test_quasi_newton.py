@@ -144,19 +144,21 @@ def test_lbfgs_converges(target, case, problem):
     compare.close(parameter, solution, bound=1e-6, dtype=torch.float64, what="minimum")
 
 
-@law("optimizer.lbfgs-several-parameters", docs=PAGE)
-@given(problem=problems(), options=optimizer_options("LBFGS"), split=st.integers(1, 2))
-def test_lbfgs_several_parameters(target, problem, options, split):
+@law("optimizer.lbfgs-several-parameters", docs=PAGE, level="should")
+@given(problem=problems(), options=fixed_steps(), split=st.integers(1, 2), steps=st.integers(1, 3))
+def test_lbfgs_several_parameters(target, problem, options, split, steps):
     """Several parameters are one vector: they move as their concatenation does."""
-    whole = parameters_of(problem, target.device)
     parts = parameters_of(problem, target.device, split)
-    for parameters in (whole, parts):
-        optimizer = optimizer_of("LBFGS", parameters, **options)
-        for _ in range(2):
-            optimizer.step(closure_of(problem, parameters))
-    expected = compare.to_numpy(whole[0])
-    for part, value in zip(parts, np.split(expected, [split]), strict=True):
-        compare.equal(part, value, dtype=torch.float64, what="part of the vector")
+    optimizer = optimizer_of("LBFGS", parts, **options)
+    objective = polynomial(problem.matrix, problem.vector, problem.quartic)
+    path = lbfgs(objective, problem.start, options, steps, 2.0**-53)
+    for part, start in zip(parts, np.split(problem.start, [split]), strict=True):
+        compare.unchanged(part, start, "start")
+    for expected in path:
+        optimizer.step(closure_of(problem, parts))
+        values, bounds = (np.split(v, [split]) for v in (expected.value, limit(expected)))
+        for part, value, bound in zip(parts, values, bounds, strict=True):
+            compare.close(part, value, bound=bound, dtype=torch.float64, what="part of the vector")
 
 
 @law("optimizer.lbfgs-resumes", docs="torch.optim.Optimizer.load_state_dict")

@@ -167,7 +167,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "expanded-gradients", "Adagrad moves further for expanded gradients",
-        _all("expanded-gradient", "Adagrad"), "expanded gradient",
+        _all("expanded-gradient", "Adagrad"), AFTER,
         each(adagrad, "_single_tensor_adagrad", afterwards(_expanded_wrong)),
     ),
     Saboteur(
