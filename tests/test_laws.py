@@ -21,7 +21,7 @@ def test_there_are_laws() -> None:
 def test_ids_are_unique_and_well_formed() -> None:
     ids = [law_id for found in LAWS for law_id in found.ids()]
     assert len(set(ids)) == len(ids)
-    assert all(re.fullmatch(r"[a-z_-]+\.[a-z-]+(:[\w-]+)?", law_id) for law_id in ids)
+    assert all(re.fullmatch(r"[a-z_-]+\.[a-z\d-]+(:[\w-]+)?", law_id) for law_id in ids)
 
 
 @pytest.mark.parametrize("found", LAWS, ids=lambda found: found.id)
