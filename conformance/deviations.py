@@ -10,24 +10,33 @@
     link = "https://github.com/pytorch/pytorch/issues/..."   # "" while there is none
     counterexample = '''...'''     # optional: a script that fails while the deviation holds;
                                    # it may use target.device and target.run
-    inputs = "tensor.dim() == 0"   # optional, beside a counterexample: a Python expression over
-                                   # the law's inputs that is true of those it is violated for;
-                                   # the law is still held to all others
+    crash = '''...'''             # optional, instead of a counterexample: a script that ends its
+                                   # process; it may use device, a text. Where it does not, as on
+                                   # another processor, the entry says nothing
+    inputs = "tensor.dim() == 0"   # optional, beside one of them: a Python expression over the
+                                   # law's inputs, or over the list of tensors in them, that is
+                                   # true of those it is violated for; the law is still held to
+                                   # all others
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
+
+from conformance.evidence import tensors_in
+from conformance.target import Target
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,7 +45,8 @@ else:  # pytest brings it to Python 3.10
 
 SHIPPED = Path(__file__).with_name("deviations.toml")
 _REQUIRED = ("law", "target", "torch", "reason", "link")
-_OPTIONAL = ("counterexample", "inputs")
+_OPTIONAL = ("counterexample", "crash", "inputs")
+_PATIENCE = 120
 
 
 class DeviationsError(ValueError):
@@ -54,6 +64,7 @@ class Deviation:
     link: str
     where: str
     counterexample: str = ""
+    crash: str = ""
     inputs: str = ""
 
     def covers(self, law_id: str, target: str, torch_version: str) -> bool:
@@ -64,12 +75,14 @@ class Deviation:
             and SpecifierSet(self.torch).contains(Version(torch_version), prereleases=True)
         )
 
-    def counterexample_fails(self, target: object) -> bool:
-        """Run the recorded counterexample; tell whether the violation is still there.
+    def is_still_there(self, target: Target) -> bool:
+        """Run what the entry has recorded; tell whether the violation is still there.
 
-        It finds the target under the name ``target``. False where none is recorded, or where it
-        names something that this torch does not have: then the law itself must tell.
+        A counterexample finds the target under the name ``target``. False where none is recorded,
+        or where it names something that this torch does not have: then the law itself must tell.
         """
+        if self.crash:
+            return ends_its_process(self.crash, str(target.device))
         namespace = {"__name__": "__main__", "target": target}
         try:
             exec(compile(self.counterexample, self.where, "exec"), namespace)
@@ -87,12 +100,26 @@ class Deviation:
         if not self.inputs:
             return True
         try:
-            return bool(eval(self.inputs, {"torch": torch, **drawn}))
+            named = {"torch": torch, "tensors": list(tensors_in(drawn)), **drawn}
+            return bool(eval(self.inputs, named))
         except Exception as error:
             raise DeviationsError(
                 f"{self.where}: inputs = {self.inputs!r} fails ({type(error).__name__}: {error}); "
                 f"write an expression over {', '.join(drawn) or 'no inputs: this law has none'}"
             ) from error
+
+
+@cache
+def ends_its_process(script: str, device: str) -> bool:
+    """Run a script in a process of its own; tell whether a signal ended it, or it hangs."""
+    text = f"device = {device!r}\n{script}"
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", text], capture_output=True, timeout=_PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return True
+    return ended.returncode < 0
 
 
 def read_deviations(path: Path) -> list[Deviation]:
@@ -139,18 +166,23 @@ def _entry(table: dict[str, Any], where: str) -> Deviation:
             f"{where}: torch = {table['torch']!r} is no version range; write '>=2.9,<2.14', "
             "or '' for all versions"
         ) from error
-    try:
-        compile(table.get("counterexample", ""), where, "exec")
-    except SyntaxError as error:
-        raise DeviationsError(
-            f"{where}: counterexample is not Python: {error.msg} in its line {error.lineno}"
-        ) from error
+    for script in ("counterexample", "crash"):
+        try:
+            compile(table.get(script, ""), where, "exec")
+        except SyntaxError as error:
+            raise DeviationsError(
+                f"{where}: {script} is not Python: {error.msg} in its line {error.lineno}"
+            ) from error
     try:
         compile(table.get("inputs", "True"), where, "eval")
     except SyntaxError as error:
         raise DeviationsError(f"{where}: inputs is no expression: {error.msg}") from error
-    if "inputs" in table and "counterexample" not in table:
-        raise DeviationsError(f"{where}: inputs needs a counterexample that is among them")
+    if "inputs" in table and not {"counterexample", "crash"} & set(table):
+        raise DeviationsError(
+            f"{where}: inputs needs a counterexample, or a crash, that is among them"
+        )
+    if {"counterexample", "crash"} <= set(table):
+        raise DeviationsError(f"{where}: a counterexample or a crash, not both")
     return Deviation(where=where, **table)
 
 

@@ -73,8 +73,10 @@ class Examination:
         self.target.evidence = Evidence()
         token = current_target.set(self.target)
         try:
-            if self.deviation and self.deviation.counterexample_fails(self.target):
+            if self.deviation and self.deviation.is_still_there(self.target):
                 return self._elsewhere(self.deviation, start)
+            if self.deviation and self.deviation.crash:
+                self.deviation = None  # not on this machine
             error = self._search()
         finally:
             current_target.reset(token)
@@ -89,6 +91,9 @@ class Examination:
         error = self._search()
         if error is not None:
             return self._refuted(error, start)
+        if self.target.evidence.values == 0:
+            left = f"{listed.where}: its inputs leave nothing to compare; list the law without them"
+            return self._verdict("vacuous", left, start)
         self.deviation = listed
         return self._verdict("deviates", f"{told}; for other inputs it holds", start)
 

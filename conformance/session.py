@@ -113,7 +113,8 @@ class LawSession:
             "listed": {
                 item.nodeid: known.credit(listed)
                 for item in items
-                if (listed := self._listed(item))
+                # Where an entry names its inputs, those are not what a process died of.
+                if (listed := self._listed(item)) and not listed.inputs
             },
         }
         if worker:

@@ -30,6 +30,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "version range": (["--deviations", "version.toml"], "'2.9 or so' is no version range"),
     "inputs": (["--deviations", "inputs.toml"], "inputs.toml:1: inputs is no expression"),
     "inputs alone": (["--deviations", "alone.toml"], "alone.toml:1: inputs needs a counterexample"),
+    "crash beside": (["--deviations", "both.toml"], "both.toml:1: a counterexample or a crash"),
     "counterexample": (["--deviations", "script.toml"], "script.toml:1: counterexample is not"),
     "unknown profile": (["--profile", "quick"], "--profile"),
     "examples": (["--max-examples", "none"], "write 1 or more"),
@@ -47,6 +48,7 @@ FILES = {
     "script.toml": _ENTRY.format(law="scatter.*", torch="") + "counterexample = 'assert ='\n",
     "inputs.toml": _ENTRY.format(law="scatter.*", torch="") + "inputs = 'x ='\n",
     "alone.toml": _ENTRY.format(law="scatter.*", torch="") + "inputs = 'True'\n",
+    "both.toml": _ENTRY.format(law="scatter.*", torch="") + "counterexample = ''\ncrash = ''\n",
     "test_other.py": "def test_other(): pass\n",
 }
 

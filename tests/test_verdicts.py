@@ -272,6 +272,34 @@ def test_a_deviation_of_some_inputs_leaves_the_others_judged(
     assert evidence["rejected"] > 0
 
 
+@pytest.mark.parametrize(
+    ("crash", "verdict"), [("import os; os.abort()", "deviates"), ("device", "crashed")]
+)
+def test_a_crash_of_some_inputs_leaves_the_others_judged(
+    laws: RunLaws, tmp_path: Path, crash: str, verdict: str
+) -> None:
+    deviations = tmp_path / "known.toml"
+    deviations.write_text(
+        _OF_RANK_0.replace("x.dim() == 0", "number > 1000")
+        .replace("test.partly", "test.crashed")
+        .replace('counterexample = "assert 1 == 2"', f'crash = "{crash}"')
+    )
+    run = laws(CRASHED, "--law", "test.crashed", "--deviations", str(deviations))
+    assert run.verdicts == {"test.crashed": verdict}
+    assert (run.line("test.crashed").get("evidence", {}).get("values", 0) > 0) == (
+        verdict == "deviates"
+    )
+
+
+def test_a_deviation_that_leaves_no_inputs_is_vacuous(laws: RunLaws, tmp_path: Path) -> None:
+    deviations = tmp_path / "known.toml"
+    deviations.write_text(_OF_RANK_0.replace("x.dim() == 0", "True"))
+    run = laws(PARTLY.format(added="1"), "--deviations", str(deviations))
+    assert run.code == 1
+    assert run.verdicts == {"test.partly": "vacuous"}
+    assert "its inputs leave nothing to compare" in run.line("test.partly")["message"]
+
+
 def test_a_counterexample_that_cannot_run_proves_nothing(laws: RunLaws, tmp_path: Path) -> None:
     deviations = tmp_path / "known.toml"
     deviations.write_text(

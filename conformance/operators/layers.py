@@ -221,11 +221,6 @@ def _rejecting(legal: str, illegal: str, error: str, message: str, **shapes: Sha
     )
 
 
-# Forward mode of a convolution whose weight is expanded; the backward pass of group norm in
-# bfloat16 along channels last where the input is no leaf: torch 2.13 ends the process.
-_CRASHES = "torch 2.13 crashes the process in some of these calls"
-
-
 def _convolutions(rank: int) -> tuple[Operator, Operator]:
     x, w = (1, 4, *[3] * rank), (2, 4, *[2] * rank)
     name, other = f"conv{rank}d", f"conv_transpose{rank}d"
@@ -233,7 +228,6 @@ def _convolutions(rank: int) -> tuple[Operator, Operator]:
         _layer(
             name, _convolution_calls(rank), reference.convolution, reference.convolution_size,
             spellings=(name,),
-            excused={"jvp": _CRASHES},
             rejections={
                 "channels": _rejecting(
                     f"{name}(x, w)", f"{name}(x[:, :3], w)", "RuntimeError",
@@ -316,7 +310,6 @@ NORMALIZATIONS = (
     _layer(
         "group_norm", _group_norm_calls, reference.group_norm, reference.group_norm_size,
         **_NORMALIZED,
-        excused={"vjp": _CRASHES},
         rejections={
             "groups": _rejecting(
                 "group_norm(x, 2)", "group_norm(x, 3)", "RuntimeError",

@@ -146,8 +146,9 @@ def deviations_page() -> str:
         sections.append(f"Target `{entry.target}`, {versions}; {report}.")
         if entry.inputs:
             sections.append(f"Where `{entry.inputs}`; the law is held to all other inputs.")
-        if entry.counterexample:
-            sections.append(f"```python\n{entry.counterexample.strip()}\n```")
+        script = entry.counterexample or entry.crash
+        if script:
+            sections.append(f"```python\n{script.strip()}\n```")
     return page(
         "# Deviations of torch releases",
         "What stock releases of torch are known to do against their documentation. Each entry's "
