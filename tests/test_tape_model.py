@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.programs.computing import BINARY, UNARY, VIEWS
-from conformance.programs.kinds import KINDS, MOVES
-from conformance.programs.modes import leave
-from conformance.programs.program import Program, Step
-from conformance.programs.writer import written
 from conformance.reference import derivatives
 from conformance.reference import tape_operations as operations
 from conformance.reference.tape import Mode, Tape
 from conformance.reference.tape_operations import Array, Operation
 from conformance.reference.tape_passes import Options, backward, grad
 from conformance.reference.tape_tensors import Illegal, Tensor, Unspecified
+from conformance.scenarios.programs.computing import BINARY, UNARY, VIEWS
+from conformance.scenarios.programs.kinds import KINDS, MOVES
+from conformance.scenarios.programs.modes import leave
+from conformance.scenarios.programs.program import Program, Step
+from conformance.scenarios.programs.writer import written
 from strategies.source import source
 
 ONCE, RETAINED, RECORDED = Options(), Options(retain=True), Options(create=True)

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
-from conformance.memory import geometry_of
-from conformance.passes import PASSES
 from conformance.reference import derivatives, strides
+from conformance.scenarios.memory import geometry_of
+from conformance.scenarios.passes import PASSES
 from strategies import polynomials, squares, tensors, with_cotangent
 from strategies.functions import numpy_of, result_kind
 from strategies.layouts import DENSE, LAYOUTS

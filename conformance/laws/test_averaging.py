@@ -16,7 +16,7 @@ from conformance.reference.averaging import (
     exponential_average,
 )
 from conformance.reference.schedulers import swa_annealing
-from conformance.scheduling import (
+from conformance.scenarios.scheduling import (
     UNIT,
     check_values,
     optimizer_over,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
-from conformance.passes import PASSES
 from conformance.reference import derivatives
+from conformance.scenarios.passes import PASSES
 from conformance.target import resolve
 from strategies import functions, polynomials, squares, with_cotangent
 from strategies.functions import numpy_of, result_kind

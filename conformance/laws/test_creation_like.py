@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
-from conformance.memory import geometry_of
 from conformance.reference import conversion, strides
+from conformance.scenarios.memory import geometry_of
 from strategies import dtypes, shapes, tensors
 from strategies.layouts import DENSE
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
-from conformance.memory import contents_of, geometry_of
 from conformance.reference import strides
+from conformance.scenarios.memory import contents_of, geometry_of
 from strategies import dtypes, permutations, shapes, tensors
 from strategies.layouts import DENSE, LAZY, WRITABLE
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
-from conformance.memory import geometry_of
 from conformance.reference import strides
+from conformance.scenarios.memory import geometry_of
 from conformance.target import resolve
 from strategies import dtypes, shapes, tensors
 from strategies.layouts import DENSE

@@ -7,10 +7,10 @@ import torch
 from hypothesis import strategies as st
 
 from conformance import compare
-from conformance.cotangents import uneven
 from conformance.law import given, law
-from conformance.passes import PASSES, Recording
 from conformance.reference import derivatives
+from conformance.scenarios.cotangents import uneven
+from conformance.scenarios.passes import PASSES, Recording
 from conformance.target import resolve
 from strategies import dtypes, polynomials, shapes, squares, tensors
 from strategies.functions import numpy_of

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference import derivatives
+from conformance.scenarios.writes import RANDOM, WRITES, operands, write, written
 from conformance.target import resolve
-from conformance.writes import RANDOM, WRITES, operands, write, written
 from strategies import current_device, shapes, tensors
 from strategies.layouts import WRITABLE
 from strategies.values import raw_bytes

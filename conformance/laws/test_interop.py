@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
-from conformance.memory import check_shares, geometry_of
 from conformance.reference import strides
+from conformance.scenarios.memory import check_shares, geometry_of
 from conformance.target import resolve
 from strategies import shapes, tensors
 from strategies.dtypes import FAMILIES

@@ -8,9 +8,9 @@ import torch
 from hypothesis import strategies as st
 
 from conformance import compare
-from conformance.histories import available, optimizer_of, run_through
 from conformance.law import given, law
 from conformance.reference.optimizers.factored import BFLOAT16
+from conformance.scenarios.histories import available, optimizer_of, run_through
 from strategies import arrays
 
 MUON = available({"Muon": ("Muon", {})})

@@ -5,9 +5,10 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from conformance import compare, hooks
+from conformance import compare
 from conformance.law import given, law
 from conformance.reference import derivatives
+from conformance.scenarios import hooks
 from strategies import dyadics, polynomials, with_cotangent
 from strategies.functions import numpy_of, result_kind
 

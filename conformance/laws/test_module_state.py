@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from conformance import compare, hooks, registration
+from conformance import compare
 from conformance.law import given, law
 from conformance.reference import modules as model
+from conformance.scenarios import hooks, registration
 from strategies import dtypes, tensors
 
 STATE = f"{hooks.MODULE}state_dict"

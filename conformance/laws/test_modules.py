@@ -6,9 +6,10 @@ import pickle
 import torch
 from hypothesis import strategies as st
 
-from conformance import compare, hooks, registration
+from conformance import compare
 from conformance.law import given, law
 from conformance.reference import modules as model
+from conformance.scenarios import hooks, registration
 
 PREFIXES = st.sampled_from(("", "net", "net.part"))
 SWITCHES = {

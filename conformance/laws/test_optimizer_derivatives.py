@@ -8,10 +8,10 @@ import torch
 from hypothesis import strategies as st
 
 from conformance import compare
-from conformance.histories import optimizer_of, options_of, page
 from conformance.law import given, law
 from conformance.reference import derivatives
 from conformance.reference.optimizers import CLOSED_FORMS, follow
+from conformance.scenarios.histories import optimizer_of, options_of, page
 from strategies import arrays
 
 PLAIN: dict[str, dict[str, Any]] = {

@@ -5,7 +5,9 @@ import torch
 from hypothesis import strategies as st
 
 from conformance import compare
-from conformance.histories import (
+from conformance.law import given, law
+from conformance.reference.optimizers import CLOSED_FORMS, follow
+from conformance.scenarios.histories import (
     advance,
     available,
     check_equal,
@@ -21,8 +23,6 @@ from conformance.histories import (
     run_through,
     seen,
 )
-from conformance.law import given, law
-from conformance.reference.optimizers import CLOSED_FORMS, follow
 from strategies.optimizer_tables import OPTIONS
 from strategies.optimizers import GradientHistory
 

@@ -7,7 +7,8 @@ import torch
 from hypothesis import strategies as st
 
 from conformance import compare
-from conformance.histories import (
+from conformance.law import given, law
+from conformance.scenarios.histories import (
     available,
     give,
     histories_of,
@@ -15,7 +16,6 @@ from conformance.histories import (
     optimizer_of,
     page,
 )
-from conformance.law import given, law
 from strategies.optimizer_tables import OPTIONS
 
 OPTIMIZERS = available({name: (name, {}) for name in OPTIONS})

@@ -5,7 +5,9 @@ import torch
 from hypothesis import strategies as st
 
 from conformance import compare
-from conformance.histories import (
+from conformance.law import given, law
+from conformance.reference.optimizers import limit
+from conformance.scenarios.histories import (
     advance,
     check_equal,
     give,
@@ -16,8 +18,6 @@ from conformance.histories import (
     paths_of,
     run_through,
 )
-from conformance.law import given, law
-from conformance.reference.optimizers import limit
 from strategies import arrays
 from strategies.optimizers import GradientHistory
 

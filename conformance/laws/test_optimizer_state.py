@@ -8,7 +8,8 @@ import torch
 from hypothesis import strategies as st
 
 from conformance import compare
-from conformance.histories import (
+from conformance.law import given, law
+from conformance.scenarios.histories import (
     IMPLEMENTED,
     OPTIMIZERS,
     advance,
@@ -22,8 +23,7 @@ from conformance.histories import (
     page,
     run_through,
 )
-from conformance.law import given, law
-from conformance.memory import check_shares
+from conformance.scenarios.memory import check_shares
 from strategies.optimizer_tables import OPTIONS
 
 SAVING = "torch.optim.Optimizer.state_dict"

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from torch.optim import optimizer as optimizer_module
 
 from conformance import compare
-from conformance.histories import (
+from conformance.law import given, law
+from conformance.reference.optimizers import CLOSED_FORMS, follow
+from conformance.scenarios.histories import (
     IMPLEMENTED,
     OPTIMIZERS,
     advance,
@@ -22,8 +24,6 @@ from conformance.histories import (
     seen,
     trained,
 )
-from conformance.law import given, law
-from conformance.reference.optimizers import CLOSED_FORMS, follow
 from strategies.optimizer_tables import OPTIONS
 
 STEP = "torch.optim.Optimizer.step"

@@ -5,7 +5,9 @@ import torch
 from hypothesis import strategies as st
 
 from conformance import compare
-from conformance.histories import (
+from conformance.law import given, law
+from conformance.reference.optimizers import CLOSED_FORMS, follow
+from conformance.scenarios.histories import (
     FUSED,
     advance,
     available,
@@ -18,8 +20,6 @@ from conformance.histories import (
     paths_of,
     trained,
 )
-from conformance.law import given, law
-from conformance.reference.optimizers import CLOSED_FORMS, follow
 from strategies import arrays, optimizer_variants
 
 SINGLE_ONLY = ("SparseAdam", "Muon")

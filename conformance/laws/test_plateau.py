@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference.plateau import plateau_rates, reduced_rate
-from conformance.scheduling import (
+from conformance.scenarios.scheduling import (
     UNIT,
     check_values,
     optimizer_over,

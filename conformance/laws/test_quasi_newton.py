@@ -8,10 +8,10 @@ import torch
 from hypothesis import strategies as st
 
 from conformance import compare
-from conformance.histories import optimizer_of
 from conformance.law import given, law
 from conformance.reference.optimizers import limit
 from conformance.reference.optimizers.quasi_newton import lbfgs, polynomial
+from conformance.scenarios.histories import optimizer_of
 from strategies import arrays
 from strategies.optimizers import optimizer_options
 

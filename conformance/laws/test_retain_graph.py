@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
-from conformance.passes import PASSES, Recording
 from conformance.reference import derivatives
+from conformance.scenarios.passes import PASSES, Recording
 from strategies import polynomials, squares, tensors, with_cotangent
 from strategies.functions import numpy_of, result_kind
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference.schedulers import CLOSED_FORMS
-from conformance.scheduling import (
+from conformance.scenarios.scheduling import (
     optimizer_over,
     rates_of,
     scheduler_class,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference.schedulers import CLOSED_FORMS, halving, stepping
-from conformance.scheduling import (
+from conformance.scenarios.scheduling import (
     check_history,
     check_values,
     optimizer_over,

@@ -12,7 +12,7 @@ from conformance.reference.schedulers import (
     cosine,
     heavy_ball,
 )
-from conformance.scheduling import (
+from conformance.scenarios.scheduling import (
     UNIT,
     check_history,
     check_values,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
-from conformance.memory import check_shares, contents_of, geometry_of
 from conformance.reference import strides
+from conformance.scenarios.memory import check_shares, contents_of, geometry_of
 from strategies import seeds, shapes, sparse_coo_tensors, sparse_csr_tensors, tensors
 from strategies.layouts import WRITABLE
 

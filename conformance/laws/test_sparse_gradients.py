@@ -7,9 +7,9 @@ import torch
 from hypothesis import strategies as st
 
 from conformance import compare
-from conformance.histories import check_parameter, check_state, optimizer_of, options_of
 from conformance.law import given, law
 from conformance.reference.optimizers import CLOSED_FORMS, follow, limit
+from conformance.scenarios.histories import check_parameter, check_state, optimizer_of, options_of
 from strategies import arrays
 
 EMBEDDING = "torch.nn.Embedding"

@@ -4,9 +4,10 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from conformance import compare, memory
+from conformance import compare
 from conformance.law import given, law
 from conformance.reference import strides
+from conformance.scenarios import memory
 from conformance.target import resolve
 from strategies import shapes, tensors
 from strategies.layouts import WRITABLE

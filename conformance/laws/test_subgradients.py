@@ -3,9 +3,10 @@
 import numpy as np
 import torch
 
-from conformance import compare, cotangents
+from conformance import compare
 from conformance.law import given, law
 from conformance.reference import subgradients
+from conformance.scenarios import cotangents
 from strategies.kinks import kink_problems
 
 NOTE = "notes/autograd.html#gradients-for-non-differentiable-functions"

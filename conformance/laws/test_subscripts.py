@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from conformance import compare, memory
+from conformance import compare
 from conformance.law import given, law
+from conformance.scenarios import memory
 from strategies import advanced_indices, basic_indices, dyadics, shapes, tensors
 from strategies.indices import index_tensor
 from strategies.layouts import WRITABLE

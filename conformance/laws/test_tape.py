@@ -5,7 +5,7 @@ import torch
 
 from conformance import compare
 from conformance.law import given, law
-from conformance.programs import KINDS, follow, programs
+from conformance.scenarios.programs import KINDS, follow, programs
 from strategies import tensors
 from strategies.layouts import WRITABLE
 

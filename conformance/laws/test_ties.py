@@ -5,9 +5,10 @@ from math import inf
 import numpy as np
 import torch
 
-from conformance import compare, cotangents
+from conformance import compare
 from conformance.law import given, law
 from conformance.reference import subgradients
+from conformance.scenarios import cotangents
 from strategies import shapes
 from strategies.kinks import reduction_problems, tensors_among
 

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from conformance import compare, cotangents
+from conformance import compare
 from conformance.law import given, law
 from conformance.reference import subgradients
+from conformance.scenarios import cotangents
 from strategies import shapes
 from strategies.kinks import reduction_problems, tensors_among
 

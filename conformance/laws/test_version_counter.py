@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference import derivatives
+from conformance.scenarios.writes import RANDOM, WITHOUT_CHANGE, WRITES, operands, write
 from conformance.target import resolve
-from conformance.writes import RANDOM, WITHOUT_CHANGE, WRITES, operands, write
 from strategies import arrays, squares
 from strategies.functions import numpy_of
 

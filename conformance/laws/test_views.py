@@ -3,9 +3,10 @@
 import torch
 from hypothesis import strategies as st
 
-from conformance import compare, memory
+from conformance import compare
 from conformance.law import given, law
 from conformance.reference import strides
+from conformance.scenarios import memory
 from conformance.target import resolve
 from strategies import dims, reshapes, shapes, tensors
 from strategies.layouts import DENSE

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from conformance.programs.writer import Picks, Plan, Writer, literal, numbers
 from conformance.reference import tape_operations as operations
 from conformance.reference.tape_operations import Operation, Shape
 from conformance.reference.tape_tensors import Geometry, Tensor, Window, is_contiguous
+from conformance.scenarios.programs.writer import Picks, Plan, Writer, literal, numbers
 
 SHAPES: tuple[Shape, ...] = ((2,), (2, 2), (), (2, 3), (3,), (1,), (2, 2), (3, 1), (1, 2))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from conformance.programs import computing, modes, passing, writing
-from conformance.programs.writer import Move
+from conformance.scenarios.programs import computing, modes, passing, writing
+from conformance.scenarios.programs.writer import Move
 
 MOVES: dict[str, Move] = {
     "leaf": computing.leaf,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from conformance.programs.writer import Picks, Plan, Writer
 from conformance.reference.tape import Mode
+from conformance.scenarios.programs.writer import Picks, Plan, Writer
 
 CONTEXTS = (
     ("torch.no_grad()", Mode(False)),

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from conformance.programs.program import Program, Step
 from conformance.reference.tape import Tape
 from conformance.reference.tape_operations import Array, Shape
 from conformance.reference.tape_tensors import Hook, Illegal, Inexact, Tensor, Unspecified
+from conformance.scenarios.programs.program import Program, Step
 from strategies.devices import current_device
 
 NUMBERS = (1.0, 2.0, -1.0, 0.5, 3.0, -2.0, 0.25)

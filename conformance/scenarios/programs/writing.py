@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from conformance.programs.computing import VIEWS, broadcasts, viewable
-from conformance.programs.writer import Picks, Plan, Writer
 from conformance.reference import tape_operations as operations
 from conformance.reference.tape_operations import Operation, Shape
 from conformance.reference.tape_tensors import Tensor
+from conformance.scenarios.programs.computing import VIEWS, broadcasts, viewable
+from conformance.scenarios.programs.writer import Picks, Plan, Writer
 
 
 class Write(NamedTuple):

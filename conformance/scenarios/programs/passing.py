@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from conformance.programs.writer import Picks, Plan, Writer, literal, numbers
-from conformance.programs.writing import RARE
 from conformance.reference import tape_operations as operations
 from conformance.reference import tape_passes
 from conformance.reference.tape_passes import Options
 from conformance.reference.tape_tensors import Tensor, fresh
+from conformance.scenarios.programs.writer import Picks, Plan, Writer, literal, numbers
+from conformance.scenarios.programs.writing import RARE
 
 ONCE, RETAINED, RECORDED = Options(), Options(retain=True), Options(create=True)
 OPTIONS = {

@@ -6,10 +6,10 @@ from functools import cache
 
 from hypothesis import strategies as st
 
-from conformance.programs.kinds import KINDS, MOVES
-from conformance.programs.modes import leave
-from conformance.programs.program import Program, Step, follow
-from conformance.programs.writer import Writer, written
+from conformance.scenarios.programs.kinds import KINDS, MOVES
+from conformance.scenarios.programs.modes import leave
+from conformance.scenarios.programs.program import Program, Step, follow
+from conformance.scenarios.programs.writer import Writer, written
 from strategies.values import raw_bytes
 
 STEPS = 18

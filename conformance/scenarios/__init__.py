@@ -1,0 +1,1 @@
+"""What several chapters set up and play through: programs, passes, hooks that note, histories."""
