@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -35,7 +35,6 @@ class Law:
     statement: str
     conditions: str
     docs: str | Callable[[Any], str]
-    claims: tuple[str, ...]
     function: Callable[..., None]
     strategies: Mapping[str, Quantifier]
     cases: Mapping[str, Any] = field(default_factory=dict)
@@ -82,7 +81,6 @@ def law(
     *,
     docs: str | Callable[[Any], str],
     level: str = "must",
-    claims: Sequence[str] = (),
     over: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Declare a test function to be a law.
@@ -118,7 +116,6 @@ def law(
             statement=" ".join(statement.split()),
             conditions=conditions,
             docs=docs,
-            claims=tuple(claims),
             function=function,
             strategies=getattr(function, "__strategies__", {}),
             cases=cases,

@@ -16,7 +16,7 @@ from strategies.layouts import DENSE, LAYOUTS
 LAYOUT_RULES = "autograd.html#default-gradient-layouts"
 
 
-@law("accumulation.backward-adds", docs="torch.Tensor.backward", claims=["accumulation.adds"])
+@law("accumulation.backward-adds", docs="torch.Tensor.backward")
 @given(f=polynomials(scalar=True), times=st.integers(2, 4))
 def test_backward_adds(target, f, times):
     """Every backward pass adds its gradient to what the leaf's ``.grad`` already holds."""
