@@ -9,6 +9,7 @@ from torch.autograd import forward_ad
 
 from conformance import compare
 from conformance.law import given, law
+from conformance.scenarios.cubic import Cubic, slope
 from conformance.target import resolve
 from strategies import dyadics, polynomials, tensors, with_cotangent
 from strategies.functions import numpy_of, result_kind
@@ -16,36 +17,6 @@ from strategies.layouts import WRITABLE
 
 PROBLEMS = with_cotangent(polynomials(significant_bits=12), result=result_kind)
 PAGE = "notes/extending.func.html"
-
-
-class Cubic(torch.autograd.Function):
-    """``(5 x^3 - 3 x) / 2`` with a context set up apart, for reverse and forward mode."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x):
-        return (x * x * x * 5 - x * 3) * 0.5
-
-    @staticmethod
-    def setup_context(context, inputs, output):
-        context.save_for_backward(*inputs)
-        context.save_for_forward(*inputs)
-
-    @staticmethod
-    def backward(context, cotangent):
-        (x,) = context.saved_tensors
-        return cotangent * (x * x * 5 - 1) * 1.5
-
-    @staticmethod
-    def jvp(context, tangent):
-        (x,) = context.saved_tensors
-        return tangent * (x * x * 5 - 1) * 1.5
-
-
-def slope(x):
-    """The derivative of the cubic."""
-    return (x * x * 15 - 3) / 2
 
 
 @law("custom-function.setup-context", docs="torch.autograd.Function.forward")

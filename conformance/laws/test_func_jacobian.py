@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference import derivatives, jets
-from conformance.target import resolve
+from conformance.scenarios.transforms import (
+    chosen,
+    page,
+    transform,
+    values_of,
+    with_argnums,
+)
 from strategies import functions, polynomials, shapes, squares, tensors
 from strategies.functions import numpy_of
 from strategies.layouts import WRITABLE
@@ -27,39 +33,6 @@ HESSIANS = {
     "reverse-over-forward": ("jacrev", "jacfwd"),
     "forward-over-reverse": ("jacfwd", "jacrev"),
 }
-
-
-def page(case):
-    return f"torch.func.{case if isinstance(case, str) else case[0]}"
-
-
-def transform(name):
-    """Return a function of torch.func."""
-    return resolve(f"torch.func.{name}")
-
-
-def values_of(f, device):
-    """The function's points as tensors outside of any graph."""
-    return [leaf.detach() for leaf in f.leaves(device)]
-
-
-def chosen(argnums, parts):
-    """Pick parts as argnums does: one for a number, a tuple for a tuple."""
-    if isinstance(argnums, int):
-        return parts[argnums]
-    return tuple(parts[number] for number in argnums)
-
-
-@st.composite
-def with_argnums(draw, drawn):
-    """Draw a function and argnums of it: an int, or a tuple in any order."""
-    f = draw(drawn)
-    numbers = range(len(f.points))
-    one = st.sampled_from(numbers)
-    several = st.permutations(numbers).flatmap(
-        lambda order: st.integers(1, len(order)).map(lambda size: tuple(order[:size]))
-    )
-    return f, draw(one | several)
 
 
 @law("func.jacobian", docs=page, over=JACOBIANS)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
+from conformance.scenarios.cubic import Cubic
 from strategies import tensors
 
 PAGE = "autograd.html#module-torch.autograd.gradcheck"
@@ -16,57 +17,34 @@ POINTS = tensors(
 )
 
 
-class Right(torch.autograd.Function):
-    """The cubic Legendre polynomial with its derivatives; faulty ones derive from it."""
-
-    @staticmethod
-    def forward(x):
-        return (x * x * x * 5 - x * 3) * 0.5
-
-    @staticmethod
-    def setup_context(context, inputs, output):
-        context.save_for_backward(*inputs)
-        context.save_for_forward(*inputs)
-
-    @staticmethod
-    def backward(context, cotangent):
-        (x,) = context.saved_tensors
-        return cotangent * (x * x * 5 - 1) * 1.5
-
-    @staticmethod
-    def jvp(context, tangent):
-        (x,) = context.saved_tensors
-        return tangent * (x * x * 5 - 1) * 1.5
-
-
-class Scaled(Right):
+class Scaled(Cubic):
     """Its gradient is 1 % too large."""
 
     @staticmethod
     def backward(context, cotangent):
-        return Right.backward(context, cotangent) * 1.01
+        return Cubic.backward(context, cotangent) * 1.01
 
 
-class OneEntry(Right):
+class OneEntry(Cubic):
     """One entry of its gradient is off by a tenth, whatever the cotangent's other entries."""
 
     @staticmethod
     def backward(context, cotangent):
-        gradient = Right.backward(context, cotangent)
+        gradient = Cubic.backward(context, cotangent)
         wrong = torch.zeros_like(gradient)
         wrong[-1, 0] = 0.1
         return gradient + wrong * cotangent
 
 
-class Mixed(Right):
+class Mixed(Cubic):
     """Its Jacobian has an entry off the diagonal."""
 
     @staticmethod
     def backward(context, cotangent):
-        return Right.backward(context, cotangent) + cotangent.mT * 0.5
+        return Cubic.backward(context, cotangent) + cotangent.mT * 0.5
 
 
-class Undifferentiated(Right):
+class Undifferentiated(Cubic):
     """Its gradient is right, and cannot be differentiated rightly."""
 
     @staticmethod
@@ -75,15 +53,15 @@ class Undifferentiated(Right):
         return cotangent * (x.detach() * x * 5 - 1) * 1.5
 
 
-class WrongTangent(Right):
+class WrongTangent(Cubic):
     """Its forward derivative has the wrong sign."""
 
     @staticmethod
     def jvp(context, tangent):
-        return -Right.jvp(context, tangent)
+        return -Cubic.jvp(context, tangent)
 
 
-class Unsteady(Right):
+class Unsteady(Cubic):
     """Its gradient differs a little each time."""
 
     times = 0
@@ -91,7 +69,7 @@ class Unsteady(Right):
     @staticmethod
     def backward(context, cotangent):
         Unsteady.times += 1
-        return Right.backward(context, cotangent) * (1 + 1e-9 * Unsteady.times)
+        return Cubic.backward(context, cotangent) * (1 + 1e-9 * Unsteady.times)
 
 
 @law("gradcheck.right", docs=PAGE)
@@ -104,10 +82,10 @@ def test_right(target, x, fast, forward):
     leaf = x.requires_grad_()
     before = compare.to_numpy(leaf)
     checked = torch.autograd.gradcheck(
-        Right.apply, (leaf,), fast_mode=fast, check_forward_ad=forward
+        Cubic.apply, (leaf,), fast_mode=fast, check_forward_ad=forward
     )
     compare.fact(checked, True, "gradcheck")
-    twice = torch.autograd.gradgradcheck(Right.apply, (leaf,), fast_mode=fast)
+    twice = torch.autograd.gradgradcheck(Cubic.apply, (leaf,), fast_mode=fast)
     compare.fact(twice, True, "gradgradcheck")
     compare.unchanged(leaf, before, "input")
     compare.fact((leaf.grad, leaf.requires_grad), (None, True), "grad and flag of the input")
@@ -125,7 +103,7 @@ def test_wrong(target, case, x):
     A gradient off by a hundredth, by a tenth in one entry, or with an entry off the diagonal.
     """
     leaf = x.requires_grad_()
-    compare.fact(torch.autograd.gradcheck(Right.apply, (leaf,)), True, "of a right Function")
+    compare.fact(torch.autograd.gradcheck(Cubic.apply, (leaf,)), True, "of a right Function")
     with compare.raises(RuntimeError, "Jacobian mismatch for output 0"):
         torch.autograd.gradcheck(case.apply, (leaf,))
     quietly = torch.autograd.gradcheck(case.apply, (leaf,), raise_exception=False)
@@ -175,6 +153,6 @@ def test_deterministic(target, x):
 def test_needs_grad(target, x):
     """gradcheck without any input that requires grad raises: it would check nothing."""
     with compare.raises(ValueError, "expects at least one input tensor to require gradient"):
-        torch.autograd.gradcheck(Right.apply, (x,))
-    checked = torch.autograd.gradcheck(Right.apply, (x.requires_grad_(),))
+        torch.autograd.gradcheck(Cubic.apply, (x,))
+    checked = torch.autograd.gradcheck(Cubic.apply, (x.requires_grad_(),))
     compare.fact(checked, True, "gradcheck")

@@ -46,38 +46,41 @@ def _ranked(options: dict[str, Any], *, kinds: Any = None, smallest_k: int | Non
     return drawn
 
 
+def _picking(name: str, **attributes: Any) -> Operator:
+    """An entry whose results are among its inputs: exact, but for the sign of a zero."""
+    return Operator(
+        name=name,
+        kind="any",
+        smooth="distinct",
+        ulps=UNSIGNED_ZERO,
+        derivative_ulps=0,
+        spellings=(f"Tensor.{name}",),
+        **attributes,
+    )
+
+
 def _extreme(
     name: str, reference_of: Reference, along_dim: Reference, places: Reference
 ) -> tuple[Operator, ...]:
     """The entries of max or min: of all values, and along one dimension with indices."""
     return (
-        Operator(
-            name=name,
+        _picking(
+            name,
             calls=along("none", min_side=1),
             reference=reference_of,
             analytic=reference_of,
             dtypes=_ANY,
-            kind="any",
-            smooth="distinct",
-            ulps=UNSIGNED_ZERO,
-            derivative_ulps=0,
-            spellings=(f"Tensor.{name}",),
             out="same",
             rejections={"empty": rejecting(f"torch.{name}(x)", f"torch.{name}(x[:0])", _EMPTY)},
         ),
-        Operator(
-            name=name,
+        _picking(
+            name,
             variant="along",
             calls=along("one", full=True),
             reference=along_dim,
             analytic=reference_of,
             dtypes=_ANY,
             result=same_and_positions,
-            kind="any",
-            smooth="distinct",
-            ulps=UNSIGNED_ZERO,
-            derivative_ulps=0,
-            spellings=(f"Tensor.{name}",),
             out="same",
             rejections={
                 **out_of_range(f"torch.{name}(x, {{}})"),
@@ -86,17 +89,12 @@ def _extreme(
                 ),
             },
         ),
-        Operator(
-            name=f"a{name}",
+        _picking(
+            f"a{name}",
             calls=along("several", full=True),
             reference=reference_of,
             analytic=reference_of,
             dtypes=_ANY,
-            kind="any",
-            smooth="distinct",
-            ulps=UNSIGNED_ZERO,
-            derivative_ulps=0,
-            spellings=(f"Tensor.a{name}",),
             out="same",
             rejections={
                 **out_of_range(f"torch.a{name}(x, {{}})"),
@@ -143,17 +141,12 @@ def _middle(
 ) -> tuple[Operator, ...]:
     """The entries of a median: of all values, and along one dimension with indices."""
     return (
-        Operator(
-            name=name,
+        _picking(
+            name,
             calls=along("none", min_side=1),
             reference=of_all,
             analytic=of_all,
             dtypes=_NUMBERS,
-            kind="any",
-            smooth="distinct",
-            ulps=UNSIGNED_ZERO,
-            derivative_ulps=0,
-            spellings=(f"Tensor.{name}",),
         ),
         Operator(
             name=name,

@@ -245,6 +245,19 @@ def group_norm_size(
     return _affine_size(sizes, _by_channel(weight, x.ndim), _by_channel(bias, x.ndim))
 
 
+def _across_channels(x: Array) -> tuple[int, ...]:
+    return (0, *range(2, x.ndim))
+
+
+def _running(
+    x: Array, running_mean: Array | None, running_var: Array | None, eps: float
+) -> tuple[Array, Array]:
+    mean, variance = _by_channel(running_mean, x.ndim), _by_channel(running_var, x.ndim)
+    assert mean is not None
+    assert variance is not None
+    return mean, np.sqrt(variance + eps)
+
+
 def batch_norm(
     x: Array,
     running_mean: Array | None,
@@ -258,12 +271,10 @@ def batch_norm(
     """Return each channel normalized: by its own statistics in training, else by those given."""
     del momentum
     if training:
-        normal = _normalized(x, (0, *range(2, x.ndim)), eps)
+        normal = _normalized(x, _across_channels(x), eps)
     else:
-        mean, variance = _by_channel(running_mean, x.ndim), _by_channel(running_var, x.ndim)
-        assert mean is not None
-        assert variance is not None
-        normal = (x - mean) / np.sqrt(variance + eps)
+        mean, deviation = _running(x, running_mean, running_var, eps)
+        normal = (x - mean) / deviation
     return _affine(normal, _by_channel(weight, x.ndim), _by_channel(bias, x.ndim))
 
 
@@ -280,12 +291,10 @@ def batch_norm_size(
     """Return the sizes that rounding of :func:`batch_norm` is in units of."""
     del momentum
     if training:
-        sizes = _normalized_size(x, (0, *range(2, x.ndim)), eps)
+        sizes = _normalized_size(x, _across_channels(x), eps)
     else:
-        mean, variance = _by_channel(running_mean, x.ndim), _by_channel(running_var, x.ndim)
-        assert mean is not None
-        assert variance is not None
-        sizes = (np.abs(x) + np.abs(mean)) / np.sqrt(variance + eps)
+        mean, deviation = _running(x, running_mean, running_var, eps)
+        sizes = (np.abs(x) + np.abs(mean)) / deviation
     return _affine_size(sizes, _by_channel(weight, x.ndim), _by_channel(bias, x.ndim))
 
 

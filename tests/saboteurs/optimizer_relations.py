@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,9 +12,11 @@ from tests.saboteurs.update_faults import (
     Lists,
     afterwards,
     all_of,
+    around_step,
     beforehand,
     changing,
     each,
+    parameters_of,
     second,
     times,
 )
@@ -24,25 +25,6 @@ Tensor = torch.Tensor
 Options = dict[str, Any]
 
 AFTER = "after step"
-
-
-def _around_step(cls: type, spoil: Callable[[Any], None]) -> Patch:
-    """Patch a class so that something happens to the optimizer after each step."""
-
-    def make(original: Any) -> Any:
-        def step(self: Any, closure: Any = None) -> Any:
-            result = original(self, closure)
-            with torch.no_grad():
-                spoil(self)
-            return result
-
-        return step
-
-    return replacing(cls, "step", make)
-
-
-def _parameters(self: Any) -> list[Tensor]:
-    return [p for group in self.param_groups for p in group["params"]]
 
 
 def _couples(original: Any) -> Any:
@@ -113,7 +95,7 @@ def _writes_sparse(original: Any) -> Any:
 
 
 def _batch_counted(self: Any) -> None:
-    for parameter in _parameters(self):
+    for parameter in parameters_of(self):
         if parameter.grad is not None and parameter.grad._version > 0:
             parameter.mul_(1.0001)
 
@@ -189,7 +171,7 @@ SABOTEURS = (
     Saboteur(
         "accumulated-gradients", "Adam moves further by a gradient that was added to",
         _all("batches-agree", "Adam"), "weights",
-        _around_step(torch.optim.Adam, _batch_counted),
+        around_step(torch.optim.Adam, _batch_counted),
     ),
     Saboteur(
         "differentiable-detached", "a differentiable step of Adagrad detaches its sum",

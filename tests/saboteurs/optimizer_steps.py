@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.optim import Optimizer, adadelta, adagrad, adam, sgd
 
-from tests.saboteurs.saboteur import Patch, Saboteur, replacing
+from tests.saboteurs.saboteur import Saboteur, replacing
 from tests.saboteurs.update_faults import (
     Lists,
     afterwards,
     all_of,
+    around_step,
     beforehand,
     changing,
     each,
     from_step,
+    parameters_of,
     times,
 )
 
@@ -26,28 +27,9 @@ Options = dict[str, Any]
 AFTER = "after step"
 
 
-def _around_step(cls: type, spoil: Callable[[Any], None]) -> Patch:
-    """Patch a class so that something happens to the optimizer after each step."""
-
-    def make(original: Any) -> Any:
-        def step(self: Any, closure: Any = None) -> Any:
-            result = original(self, closure)
-            with torch.no_grad():
-                spoil(self)
-            return result
-
-        return step
-
-    return replacing(cls, "step", make)
-
-
-def _parameters(self: Any) -> list[Tensor]:
-    return [p for group in self.param_groups for p in group["params"]]
-
-
 def _zero_is_none(original: Any) -> Any:
     def step(self: Any, closure: Any = None) -> Any:
-        hidden = [p for p in _parameters(self) if p.grad is not None and not p.grad.any()]
+        hidden = [p for p in parameters_of(self) if p.grad is not None and not p.grad.any()]
         gradients = [p.grad for p in hidden]
         for parameter in hidden:
             parameter.grad = None
@@ -64,7 +46,7 @@ def _keeps_graph(original: Any) -> Any:
     def zero(self: Any, set_to_none: bool = True) -> None:
         if set_to_none:
             return original(self, set_to_none)
-        for parameter in _parameters(self):
+        for parameter in parameters_of(self):
             if parameter.grad is not None:
                 parameter.grad = parameter.grad * 0.0
         return None
@@ -88,7 +70,7 @@ def _negates_gradients(lists: Lists, keywords: Options) -> None:
 
 
 def _moves_data(self: Any) -> None:
-    for parameter in _parameters(self):
+    for parameter in parameters_of(self):
         if parameter.dim() == 1 and parameter.numel() > 1:
             parameter.data = parameter.data.clone()
 
@@ -189,7 +171,7 @@ SABOTEURS = (
     Saboteur(
         "parameter-reallocated", "RMSprop gives vectors new memory",
         _all("in-place", "RMSprop"), "view of parameter",
-        _around_step(torch.optim.RMSprop, _moves_data),
+        around_step(torch.optim.RMSprop, _moves_data),
     ),
     Saboteur(
         "foreach-maximize-off", "foreach Adagrad's rate is off where it maximizes",

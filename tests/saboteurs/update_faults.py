@@ -151,3 +151,23 @@ def beforehand(spoil: Callable[[Lists, dict[str, Any]], None], when: When = alwa
         original(*lists, **keywords)
 
     return fault
+
+
+def around_step(cls: type, spoil: Callable[[Any], None]) -> Patch:
+    """Patch a class so that something happens to the optimizer after each step."""
+
+    def make(original: Any) -> Any:
+        def step(self: Any, closure: Any = None) -> Any:
+            result = original(self, closure)
+            with torch.no_grad():
+                spoil(self)
+            return result
+
+        return step
+
+    return replacing(cls, "step", make)
+
+
+def parameters_of(optimizer: Any) -> list[torch.Tensor]:
+    """Return its parameters, group by group."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
