@@ -13,6 +13,7 @@ import hypothesis
 from hypothesis.errors import Flaky, Unsatisfiable, UnsatisfiedAssumption
 from hypothesis.statistics import collector
 
+from conformance import ambient
 from conformance.counterexample import stand_alone
 from conformance.deviations import Deviation, credit
 from conformance.evidence import Evidence
@@ -64,7 +65,7 @@ class Examination:
 
         What torch warns of on the way is nobody's news; a law about a warning listens itself.
         """
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), ambient.kept(law_seed(self.seed, self.law_id)):
             warnings.simplefilter("ignore")
             return self._examined()
 

@@ -148,6 +148,29 @@ def test_unsupported_is_the_targets_word(laws: RunLaws) -> None:
     assert "not implemented for 'Half'" in partly["evidence"]["missing"]
 
 
+LEAKS = '''
+@law("test.leaks", docs="torch.no_grad")
+def test_leaks(target):
+    """A law may fail while modes are set."""
+    torch.set_grad_enabled(False)
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(7)
+    compare.fact(1, 2, "number")
+
+@law("test.unaffected", docs="torch.no_grad")
+def test_unaffected(target):
+    """The next one finds nothing of it."""
+    compare.fact(torch.is_grad_enabled(), True, "grad mode")
+    compare.fact(torch.zeros(1).dtype, torch.float32, "dtype")
+    compare.fact(torch.initial_seed() == 7, False, "seed")
+'''
+
+
+def test_what_a_law_leaves_behind_reaches_no_other(laws: RunLaws) -> None:
+    run = laws(LEAKS)
+    assert run.verdicts == {"test.leaks": "violated", "test.unaffected": "holds"}
+
+
 UNWRITABLE = '''
 @law("test.unwritable", docs="torch.add", over={"drawn": tensors})
 @given(x=tensors(dtype=torch.int64))

@@ -1,0 +1,37 @@
+"""Global state of torch that a law may find, and must not hand on to the next law.
+
+A law that fails, or a torch that forgets to restore a mode, would otherwise change what every
+later law of the process sees, and one fault would read as hundreds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
+    "grad mode": (torch.is_grad_enabled, torch._C._set_grad_enabled),
+    "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "anomaly mode": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    "deterministic algorithms": (
+        torch.are_deterministic_algorithms_enabled,
+        torch._C._set_deterministic_algorithms,  # the public one imports the compiler
+    ),
+    "random state": (torch.default_generator.get_state, torch.default_generator.set_state),
+}
+"""What is kept, by name: how it is read, and how it is put back."""
+
+
+@contextmanager
+def kept(seed: int) -> Iterator[None]:
+    """Put the state back at the end; draws from torch's generator are the seed's meanwhile."""
+    found = {name: read() for name, (read, _) in STATE.items()}
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        for name, (_, write) in STATE.items():
+            write(found[name])
