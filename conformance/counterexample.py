@@ -29,6 +29,8 @@ REPLACED: dict[tuple[str, str], str] = {
 }
 """Functions that mean something only within a run, and what stands for them in a script."""
 
+_TARGET = "target = SimpleNamespace("
+
 Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
 
@@ -270,7 +272,7 @@ def stand_alone(
             *(f"\n\n{definition}" for definition in script.definitions.values()),
             "\n",
             *(f"{name} = SimpleNamespace({attributes})" for name, attributes in members.items()),
-            f"target = SimpleNamespace(device=torch.device({str(target.device)!r}), run=lambda "
+            f"{_TARGET}device=torch.device({str(target.device)!r}), run=lambda "
             f"operation, *a, **k: {MODES[target.mode].__name__}(resolve(operation))(*a, **k))",
             "\n",
             *body,
@@ -281,3 +283,9 @@ def stand_alone(
             "",
         ]
     )
+
+
+def for_any_target(script: str) -> str:
+    """Return a stand-alone script without its target: whoever runs it provides one."""
+    lines = script.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(_TARGET))

@@ -87,11 +87,18 @@ class Verdict:
 
 
 def describe_run(
-    *, targets: list[str], profile: str, seed: int, examples: int, devices: list[str]
+    *,
+    targets: list[str],
+    profile: str,
+    seed: int,
+    examples: int,
+    devices: list[str],
+    shard: str = "",
 ) -> dict[str, Any]:
     """Return the record's first line: all that a verdict may depend on.
 
-    ``devices`` names the targets' accelerators. Needs torch imported.
+    ``devices`` names the targets' accelerators; ``shard`` is which part of the laws was run, as
+    ``K/N``, or empty for all of them. Needs torch imported.
     """
     import torch
 
@@ -114,6 +121,7 @@ def describe_run(
         "profile": profile,
         "examples": examples,
         "seed": seed,
+        "shard": shard,
     }
 
 
