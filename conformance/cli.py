@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from conformance.commands import (
     run,
     script,
 )
-from conformance.commands.command import REFUSED, Command
+from conformance.commands.command import REFUSED, Command, CommandError, Parser
 
 COMMANDS: tuple[Command, ...] = (
     run.COMMAND,
@@ -35,11 +34,11 @@ COMMANDS: tuple[Command, ...] = (
 """Every command, in the order of the help."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser of the whole command line."""
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="conformance",
-        description=__doc__,
+        description="Run the laws of PyTorch, and read what runs have found.",
         epilog="conformance COMMAND --help tells more, with examples.",
         allow_abbrev=False,
     )
@@ -56,12 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     whole = parser()
     options, unknown = whole.parse_known_args(given)
     command: Command = options.chosen
-    if unknown and not command.forwards:
-        whole.error(f"{command.name} knows no {unknown[0]}; see conformance {command.name} --help")
     options.given = given[1:]
     options.parser = whole
     try:
-        return command.run(options)
+        if unknown and not command.forwards:
+            raise CommandError(
+                f"there is no option {unknown[0]!r}; see conformance {command.name} --help"
+            )
+        code = command.run(options)
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:  # whoever reads has read enough, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

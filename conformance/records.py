@@ -186,6 +186,6 @@ def incomplete(records: Sequence[Record]) -> list[str]:
         every = [f"{number}/{count}" for number in range(1, int(count) + 1)]
         missing = [shard for shard in every if shard not in found]
         if missing:
-            noun = "shard" if len(missing) == 1 else "shards"
-            lacking.append(f"{noun} {', '.join(missing)} of {about} missing")
+            named = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            lacking.append(f"{len(missing)} of {count} shards of {about} missing: {named}")
     return lacking

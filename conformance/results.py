@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -94,11 +94,12 @@ def describe_run(
     examples: int,
     devices: list[str],
     shard: str = "",
+    loaded: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the record's first line: all that a verdict may depend on.
 
     ``devices`` names the targets' accelerators; ``shard`` is which part of the laws was run, as
-    ``K/N``, or empty for all of them. Needs torch imported.
+    ``K/N``, or empty for all of them; ``loaded`` the modules imported first. Needs torch imported.
     """
     import torch
 
@@ -122,6 +123,7 @@ def describe_run(
         "examples": examples,
         "seed": seed,
         "shard": shard,
+        "loaded": list(loaded),
     }
 
 

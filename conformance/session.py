@@ -108,6 +108,7 @@ class LawSession:
                 examples=self.examples,
                 devices=[_device_name(t) for t in self._targets.values()],
                 shard=self.options["shard"] or "",
+                loaded=self.options["load"] or (),
             ),
             "laws": {item.nodeid: self._identity(item) for item in items},
             "listed": {

@@ -7,13 +7,21 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 DONE, REFUSED = 0, 2
 
 
 class CommandError(ValueError):
     """What the user asked for cannot be done; one sentence says what, where, and what to write."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and where the help is; end with the code of what cannot be done."""
+        self.exit(REFUSED, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 @dataclass(frozen=True)

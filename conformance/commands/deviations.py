@@ -6,22 +6,23 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
 from conformance.commands.command import DONE, Command, CommandError, write_text
+from conformance.commands.scripts import script_of
 from conformance.records import Record, Run, read
 from conformance.results import Verdict
 from conformance.selection import matches
 
-_LISTABLE = ("violated", "crashed", "timeout")
 _NOT_LISTABLE = {
     "vacuous": "nothing was compared, which no entry excuses",
     "stale": "an entry lists it, and it holds: remove that entry",
 }
+_MOST_NAMED = 5
 _HEADER = """\
 # Known violations, from {record}.
 # Say in each reason what is wrong, link the issue, and widen law and target where one cause has
@@ -30,22 +31,19 @@ _HEADER = """\
 """
 
 
-def entries(record: Record, laws: Iterable[str], target: str) -> tuple[str, int, list[str]]:
-    """Return a file's text, the number of its entries, and what could not be listed, and why."""
-    patterns = list(laws)
-    tables, left = [], []
+def entries(record: Record, laws: Sequence[str], target: str) -> tuple[list[str], list[Verdict]]:
+    """Return the entries of what fails among these laws and targets, and what can have none."""
+    listed, left = [], []
     for run in record.runs:
         for verdict in run.verdicts:
-            named = not patterns or any(matches(verdict.law, pattern) for pattern in patterns)
+            named = not laws or any(matches(verdict.law, pattern) for pattern in laws)
             if not (verdict.fails and named and fnmatchcase(verdict.target, target)):
                 continue
-            if verdict.verdict in _LISTABLE:
-                tables.append(entry(verdict, run))
+            if verdict.verdict in _NOT_LISTABLE:
+                left.append(verdict)
             else:
-                why = _NOT_LISTABLE[verdict.verdict]
-                left.append(f"{verdict.law} on {verdict.target} is {verdict.verdict}: {why}")
-    header = _HEADER.format(record=record.path.name)
-    return "\n".join([header, *tables]), len(tables), left
+                listed.append(entry(verdict, run))
+    return listed, left
 
 
 def entry(verdict: Verdict, run: Run) -> str:
@@ -57,9 +55,7 @@ def entry(verdict: Verdict, run: Run) -> str:
         "reason": _reason(verdict),
         "link": "",
     }
-    script = _replayable(verdict)
-    if script:
-        found["counterexample"] = script
+    found |= _replayed(verdict, run)
     lines = [f"{key} = {toml_text(value)}" for key, value in found.items()]
     return "\n".join(["[[deviation]]", *lines, ""])
 
@@ -82,16 +78,20 @@ def _reason(verdict: Verdict) -> str:
     return f"{verdict.verdict}: {first}" if first else verdict.verdict
 
 
-def _replayable(verdict: Verdict) -> str:
-    """Return the script that the next run replays first; empty where there is none that could."""
+def _replayed(verdict: Verdict, run: Run) -> dict[str, str]:
+    """Return the script that the next run replays first, under its key; nothing without one."""
     from conformance.counterexample import for_any_target
 
-    script = verdict.counterexample.script if verdict.counterexample else ""
+    script = script_of(verdict, run)
     try:
-        code = compile(script, "script", "exec", dont_inherit=True)
+        says = compile(script, "script", "exec", dont_inherit=True).co_names
     except (SyntaxError, ValueError):
-        return ""
-    return for_any_target(script) if code.co_names else ""  # a comment alone says nothing
+        return {}
+    if not says:  # a comment alone says nothing
+        return {}
+    if verdict.verdict == "violated":
+        return {"counterexample": for_any_target(script)}
+    return {"crash": script}
 
 
 def toml_text(text: str) -> str:
@@ -119,9 +119,10 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    text, count, left = entries(read(options.record), options.law, options.target)
-    for sentence in left:
-        print(f"conformance deviations: {sentence}", file=sys.stderr)
+    from conformance.deviations import read_deviations
+
+    listed, left = entries(read(options.record), options.law, options.target)
+    text = "\n".join([_HEADER.format(record=options.record.name), *listed])
     if str(options.output) == "-":
         print(text, end="")
         return DONE
@@ -130,13 +131,24 @@ def _run(options: argparse.Namespace) -> int:
             f"{options.output}: is there already, and may hold reasons that somebody wrote; name "
             "another file, or say --force"
         )
-    from conformance.deviations import read_deviations
-
     write_text(options.output, text)
     read_deviations(options.output)  # what a run could not read shall not be left unsaid
-    noun = "entry" if count == 1 else "entries"
-    print(f"{options.output}: {count} {noun}; use with: conformance run --deviations FILE")
+    noun = "entry" if len(listed) == 1 else "entries"
+    print(f"{options.output}: {len(listed):,} {noun}")
+    print(f"use with: conformance run --deviations {options.output}")
+    for sentence in _unlisted(left):
+        print(sentence, file=sys.stderr)
     return DONE
+
+
+def _unlisted(left: Sequence[Verdict]) -> Iterator[str]:
+    """Say what fails and has no entry, and why."""
+    for kind, why in _NOT_LISTABLE.items():
+        places = [f"{v.law} on {v.target}" for v in left if v.verdict == kind]
+        if places:
+            more = f" and {len(places) - _MOST_NAMED:,} more" if len(places) > _MOST_NAMED else ""
+            named = ", ".join(places[:_MOST_NAMED])
+            yield f"no entry for what is {kind} ({why}): {named}{more}"
 
 
 COMMAND = Command(

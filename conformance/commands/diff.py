@@ -18,6 +18,7 @@ from conformance.selection import matches
 REGRESSION = 1
 _COMPARED = ("torch", "suite", "numpy", "hypothesis", "python", "processor", "profile", "examples")
 _LONGEST = 100
+_MOST_ROWS = 100  # of a kind, in Markdown: a comment on a pull request holds 65,536 characters
 
 
 def circumstances(old: Record, new: Record) -> list[tuple[str, str, str]]:
@@ -42,7 +43,7 @@ def as_text(old: Record, new: Record, changes: Sequence[Change]) -> str:
         rows = [
             (f"  {c.verdict.law}", c.verdict.target, c.step, _shortened(c.detail)) for c in members
         ]
-        blocks.append(f"{name} ({len(members)}): {KINDS[name].meaning}\n{aligned(rows)}")
+        blocks.append(f"{name} ({len(members):,}): {KINDS[name].meaning}\n{aligned(rows)}")
     blocks.append(summary(changes))
     return "\n\n".join(blocks)
 
@@ -50,10 +51,12 @@ def as_text(old: Record, new: Record, changes: Sequence[Change]) -> str:
 def summary(changes: Sequence[Change]) -> str:
     """Return the counts in one sentence."""
     found = by_kind(changes)
-    counts = ", ".join(f"{len(members)} {name}" for name, members in found.items())
+    counts = ", ".join(f"{len(members):,} {name}" for name, members in found.items())
     worse = sum(change.kind.regression for change in changes)
     noun = "regression" if worse == 1 else "regressions"
-    return f"{worse or 'no'} {noun}: {counts}" if counts else "no differences"
+    return (
+        f"{format(worse, ',') if worse else 'no'} {noun}: {counts}" if counts else "no differences"
+    )
 
 
 def as_markdown(old: Record, new: Record, changes: Sequence[Change]) -> str:
@@ -64,8 +67,10 @@ def as_markdown(old: Record, new: Record, changes: Sequence[Change]) -> str:
         rows = [tuple(map(_code, row)) for row in differing]
         blocks.append(table(("", _code(str(old.path)), _code(str(new.path))), rows))
     for name, members in by_kind(changes).items():
-        lines = table(("law", "target", "verdict", "why"), map(_row, members))
-        title = f"{name} ({len(members)}): {KINDS[name].meaning}"
+        lines = table(("law", "target", "verdict", "why"), map(_row, members[:_MOST_ROWS]))
+        if len(members) > _MOST_ROWS:
+            lines += f"\n\nand {len(members) - _MOST_ROWS:,} more"
+        title = f"{name} ({len(members):,}): {KINDS[name].meaning}"
         if KINDS[name].regression:
             blocks.append(f"#### {title[0].upper()}{title[1:]}\n\n{lines}")
         else:
