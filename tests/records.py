@@ -36,9 +36,10 @@ def run_line(**facts: Any) -> dict[str, Any]:
     """Return the line of a run with these facts."""
     common = {
         "schema": SCHEMA, "kind": "run", "suite": "0.1", "torch": "2.13.0", "torch_git": "abc",
-        "numpy": "2.0", "hypothesis": "6", "python": "3.11", "platform": "Linux",
-        "processor": "a processor", "devices": ["cpu"], "threads": 1, "cpus": 2, "targets": ["cpu"], "profile": "smoke",
-        "examples": 10, "seed": 0, "shard": "", "loaded": [], "command": ["pytest"],
+        "numpy": "2.0", "hypothesis": "6", "python": "3.11", "platform": "Linux", "threads": 1,
+        "processor": "a processor", "cpus": 2, "devices": ["cpu"], "targets": ["cpu"],
+        "profile": "smoke", "examples": 10, "seed": 0, "shard": "", "loaded": [],
+        "command": ["pytest"],
     }  # fmt: skip
     return {**common, **facts}
 

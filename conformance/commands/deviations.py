@@ -74,7 +74,7 @@ def _since(torch_version: str) -> str:
 
 
 def _reason(verdict: Verdict) -> str:
-    first = verdict.message.strip().partition("\n")[0]
+    first = verdict.message.strip().partition("\n")[0].removeprefix(f"{verdict.verdict}: ")
     return f"{verdict.verdict}: {first}" if first else verdict.verdict
 
 
