@@ -34,8 +34,11 @@ COMMANDS: tuple[Command, ...] = (
 """Every command, in the order of the help."""
 
 
-def parser() -> Parser:
-    """Return the parser of the whole command line."""
+def parsers(width: int | None = None) -> tuple[Parser, dict[str, Parser]]:
+    """Return the parser of the whole command line, and that of each command by its name.
+
+    ``width`` is that of the help; None takes the terminal's.
+    """
     whole = Parser(
         prog="conformance",
         description="Run the laws of PyTorch, and read what runs have found.",
@@ -44,15 +47,24 @@ def parser() -> Parser:
     )
     whole.add_argument("--version", action="version", version=f"autograd-conformance {__version__}")
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add_to(commands)
-    return whole
+    return whole, {command.name: command.add_to(commands, width) for command in COMMANDS}
+
+
+def reference() -> str:
+    """Return the page of the documentation that shows the help of every command, as MyST."""
+    _, by_name = parsers(width=96)
+    sections = [
+        f"## conformance {command.name}\n\n```text\n{by_name[command.name].format_help()}```"
+        for command in COMMANDS
+    ]
+    begin = "`pip install .` brings the command `conformance`; `pytest` runs the laws without it."
+    return "\n\n".join(["# Command line", begin, *sections]) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status: 2 if it could not be done."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    whole = parser()
+    whole, _ = parsers()
     options, unknown = whole.parse_known_args(given)
     command: Command = options.chosen
     options.given = given[1:]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from conformance.claims import Claim
-from conformance.cli import COMMANDS, main, parser
+from conformance.cli import COMMANDS, main, parsers, reference
 from conformance.commands import explain
 from conformance.commands.command import Command
 from conformance.commands.run import pytest_arguments
@@ -60,15 +60,22 @@ def test_an_example_can_be_read(command: str, example: str) -> None:
 
     words = shlex.split(example.partition(">")[0])
     assert words[0] == "conformance"
-    options, unknown = parser().parse_known_args(words[1:])
+    options, unknown = parsers()[0].parse_known_args(words[1:])
     assert not unknown or options.chosen.forwards
     assert command in {c.name for c in COMMANDS}
+
+
+def test_the_reference_is_made_of_the_help() -> None:
+    page = reference()
+    assert all(f"## conformance {command.name}\n" in page for command in COMMANDS)
+    assert all(command.epilog in page for command in COMMANDS)
+    assert max(map(len, page.splitlines())) <= 100
 
 
 def test_the_command_starts_without_torch() -> None:
     """Reading a record is quick, and so is a press of the tab key."""
     script = (
-        "import sys, conformance.cli as cli; cli.parser(); "
+        "import sys, conformance.cli as cli; cli.parsers(); "
         "print({'torch', 'hypothesis'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -229,7 +236,7 @@ def test_a_law_over_cases_is_explained_with_all_of_them(capsys: Captured) -> Non
 
 def test_a_run_uses_every_core_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def arguments(*given: str) -> list[str]:
-        options, _ = parser().parse_known_args(["run", *given])
+        options, _ = parsers()[0].parse_known_args(["run", *given])
         return pytest_arguments(given, options.processes)
 
     assert arguments() == ["--pyargs", "conformance", "-n", "auto"]

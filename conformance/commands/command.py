@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -56,18 +57,19 @@ class Command:
         ]
         return "\n".join(lines)
 
-    def add_to(self, parsers: Any) -> None:
-        """Declare the command to argparse's table of commands."""
-        parser = parsers.add_parser(
+    def add_to(self, commands: Any, width: int | None) -> Parser:
+        """Declare the command to argparse's table of commands, with help of this width."""
+        parser: Parser = commands.add_parser(
             self.name,
             help=self.summary,
             description=self.description,
             epilog=self.epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=width),
             allow_abbrev=False,
         )
         self.declare(parser)
         parser.set_defaults(chosen=self)
+        return parser
 
 
 def as_json(value: object) -> str:
