@@ -8,6 +8,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 import conformance
+from conformance.cli import reference
 from conformance.report.pages import write_pages
 
 HERE = Path(__file__).parent
@@ -29,6 +30,7 @@ nitpicky = False
 def _write_pages(_: Sphinx) -> None:
     kills = json.loads((BUILD / "saboteurs.json").read_text())
     write_pages(BUILD / "cpu.jsonl", kills, HERE / "semantics")
+    (HERE / "semantics" / "commands.md").write_text(reference())
 
 
 def setup(app: Sphinx) -> None:

@@ -34,6 +34,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "counterexample": (["--deviations", "script.toml"], "script.toml:1: counterexample is not"),
     "unknown profile": (["--profile", "quick"], "--profile"),
     "examples": (["--max-examples", "none"], "write 1 or more"),
+    "shard": (["--shard", "0/2"], "'0/2' is no shard; write such as 2/8"),
     "time limit": (["--law-timeout", "0"], "is no number of seconds"),
     "no laws": (["--target", "cpu", "test_other.py"], "no law was collected"),
 }  # fmt: skip

@@ -116,6 +116,7 @@ class Terminal:
             self._failure(verdict, record)
         if record is not None:
             reporter.write_line(f"record: {record}")
+            reporter.write_line(f"as a page: conformance report {record} -o report")
         lost = len(self.laws) - len(verdicts)
         if lost > 0:
             reporter.write_line(f"{lost} laws without a verdict: the run ended early", red=True)
