@@ -12,6 +12,7 @@ from itertools import groupby
 
 from conformance.claims import Claim
 from conformance.law import LEVELS, Law
+from conformance.report.claim_pages import claim_badge, claim_label
 from conformance.report.contents import parts_of
 from conformance.report.law_links import PREFIX, law_label
 from conformance.report.text import badge, code, contents, folded, page, prose, table
@@ -33,6 +34,7 @@ _MEANINGS = {
     "statistical": "a run that finds nothing is evidence, not proof",
 }
 _EXCUSES_SHOWN = 6
+_BEGINNING = ("leaf_flags",)
 
 
 def chapters_of(laws: Iterable[Law]) -> dict[str, list[Law]]:
@@ -40,34 +42,36 @@ def chapters_of(laws: Iterable[Law]) -> dict[str, list[Law]]:
     return {name: list(group) for name, group in groupby(laws, lambda law: law.chapter)}
 
 
-def contents_page(chapters: Chapters, verified: Verified) -> str:
-    """Return the handbook's first page: the parts with their chapters, counts and verdicts."""
-    blocks = []
-    parts = parts_of(chapters)
-    for part in parts:
-        rows = []
-        for name in part.chapters:
-            laws = chapters[name]
-            lines = verified.lines(law_id for law in laws for law_id in law.ids())
-            link = f"**[{title(laws)}]({name}.md)**  {prose(subject(laws))}"
-            rows.append((link, str(len(laws)), counted_badges(lines)))
-        blocks += [f"## {part.title}", part.tells, table(("chapter", "laws", "verdicts"), rows)]
+def contents_pages(chapters: Chapters, verified: Verified) -> dict[str, str]:
+    """Return the handbook's first page and one for each part, by name: chapters and verdicts."""
     levels = ", ".join(f"*{level}* ({_MEANINGS[level]})" for level in LEVELS)
     total = sum(len(laws) for laws in chapters.values())
-    return page(
+    first = next((name for name in _BEGINNING if name in chapters), None)
+    blocks, pages = [], {}
+    for part in parts_of(chapters):
+        rows = [_row(name, chapters[name], verified) for name in part.chapters]
+        listed = table(("chapter", "laws", "verdicts"), rows)
+        blocks += [f"## [{part.title}]({part.page}.md)", part.tells, listed]
+        pages[part.page] = page(f"# {part.title}", part.tells, listed, contents(part.chapters))
+    pages["index"] = page(
         "# Semantics handbook",
         f"What PyTorch's documentation promises, in {total:,} laws, as a run has verified them. "
         "Each law is one sentence, tried on generated inputs and judged by an oracle that shares "
         f"no code with torch. Its level says who promises it: {levels}.",
-        "New to autograd? Read [leaves](leaf_flags.md), [the graph](graph.md), "
-        "[backward](backward.md), [accumulation](accumulation.md), "
-        "[retaining the graph](retain_graph.md) and [detach](detach.md), in this order."
-        if "leaf_flags" in chapters
+        f"New to autograd? Begin with [leaves]({first}.md) and read that part in its order."
+        if first
         else "",
         *blocks,
         verified.note(),
-        *(contents(part.chapters, part.title) for part in parts),
+        contents(pages),
     )
+    return pages
+
+
+def _row(name: str, laws: Sequence[Law], verified: Verified) -> tuple[str, str, str]:
+    lines = verified.lines(law_id for law in laws for law_id in law.ids())
+    about = prose(subject(laws).partition("\n\n")[0])
+    return f"**[{title(laws)}]({name}.md)** {about}", str(len(laws)), counted_badges(lines)
 
 
 def chapter_page(
@@ -85,7 +89,7 @@ def chapter_page(
         prose(subject(laws)),
         introduction,
         "## The laws",
-        f"{len(laws)} laws of this chapter. Verdicts: {counted_badges(lines)}",
+        f"{len(laws)} laws, verdicts {counted_badges(lines)}",
         *sections,
         "---",
         verified.note(),
@@ -99,45 +103,53 @@ def _law(
     claims: Mapping[str, Sequence[Claim]],
 ) -> Iterable[str]:
     lines = verified.lines(law.ids())
-    yield f"({law_label(law.id)})=\n### {law.id}"
+    yield f"({law_label(law.id)})=\n### `{law.id}`"
     yield f"{{.law}}\n{prose(law.statement)}"
     if law.conditions:
         yield prose(law.conditions)
-    yield f"{badge(law.level, 'level')} {counted_badges(lines)}"
-    yield from _evidence(law, lines)
+    badges = f"{badge(law.level, 'level')} {counted_badges(lines)}"
+    yield f"{{.evidence}}\n{badges} {_basis(law, lines)} {_documentation(law)}"
+    yield from _cases(law, lines)
     caught = [k["breaks"] for k in kills if k["law"] in law.ids() and k["caught"]]
     if caught:
-        yield "Fails, as it should, where " + "; ".join(prose(c) for c in dict.fromkeys(caught))
+        told = "; ".join(prose(text) for text in dict.fromkeys(caught))
+        yield f"{{.evidence}}\nShown to fail where {told}."
     bearing = {claim.id: claim for law_id in law.ids() for claim in claims.get(law_id, ())}
     if bearing:
-        yield "\n".join(["Claims that it decides:", "", *map(_claim, bearing.values())])
-    yield _links(law)
+        yield folded(f"decides {len(bearing)} claims", "\n".join(map(_claim, bearing.values())))
     yield folded("source of the law", code(inspect.getsource(law.function)))
 
 
 def _claim(claim: Claim) -> str:
-    where = f"#claim-{claim.id}" if claim.is_contradicted else "../claims.md"
-    return f"- {prose(claim.statement)} {verdict_badge(claim.verdict)} [more]({where})"
+    where = f"#{claim_label(claim)}" if claim.is_contradicted else "../claims.md"
+    return f"- {prose(claim.statement)} {claim_badge(claim)} [more]({where})"
 
 
-def _links(law: Law) -> str:
+def _documentation(law: Law) -> str:
     pages = list(dict.fromkeys(map(law.documentation, law.cases or [None])))
     text = f"[torch's documentation]({pages[0]})"
     return text + (f" and {len(pages) - 1} pages more" if len(pages) > 1 else "")
 
 
-def _evidence(law: Law, lines: Sequence[Line]) -> Iterable[str]:
-    """One line where there is one verdict; else totals, what does not hold, and all, folded."""
+def _basis(law: Law, lines: Sequence[Line]) -> str:
+    """What the verdicts rest on, target by target."""
     if law.id.startswith(PREFIX):
-        yield "Operator by operator in the [catalogue](../operators/index.md)."
-        return
+        return "operator by operator in the [table of operators](../operators/index.md)."
     if len(lines) == 1:
-        yield f"On {_place(lines[0])}: {evidence(lines[0])}. {reason(lines[0])}"
+        why = reason(lines[0])
+        return f"on {_place(lines[0])}: {evidence(lines[0])}. {why}"
+    parts = []
+    for place in dict.fromkeys(map(_place, lines)):
+        found = [line["evidence"] for line in lines if _place(line) == place]
+        examples, values = (sum(one[key] for one in found) for key in ("examples", "values"))
+        parts.append(f"on {place}: {examples:,} examples, {values:,} values compared")
+    return "; ".join(parts) + "."
+
+
+def _cases(law: Law, lines: Sequence[Line]) -> Iterable[str]:
+    """Where there are several cases: those that do not hold, and all of them, folded."""
+    if law.id.startswith(PREFIX) or len(lines) == 1:
         return
-    places = {_place(line): [o for o in lines if _place(o) == _place(line)] for line in lines}
-    for place, found in places.items():
-        examples, values = (sum(o["evidence"][key] for o in found) for key in ("examples", "values"))
-        yield f"On {place}: {examples:,} examples and {values:,} values compared over all cases."
     excused = [f"- `{o['law']}`: {reason(o)}" for o in lines if o["verdict"] != "holds"]
     if excused:
         shown, rest = excused[:_EXCUSES_SHOWN], excused[_EXCUSES_SHOWN:]
@@ -181,5 +193,3 @@ def sentence_case(text: str) -> str:
 def _description(laws: Sequence[Law]) -> str:
     module = inspect.getmodule(laws[0].function)
     return inspect.cleandoc((module and module.__doc__) or laws[0].chapter)
-
-

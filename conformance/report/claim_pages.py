@@ -61,7 +61,8 @@ def _contents(myths: Mapping[str, Sequence[Claim]], claims: Sequence[Claim]) -> 
         blocks.append(f"## {_title(area)}")
         blocks.append(
             "\n".join(
-                f"- {_badge(claim)} [{prose(claim.statement)}](#{label(claim)})" for claim in found
+                f"- {claim_badge(claim)} [{prose(claim.statement)}](#{claim_label(claim)})"
+                for claim in found
             )
         )
     return page(
@@ -91,11 +92,9 @@ def _area_page(
     return page(f"# {_title(area)}: myths", *sections, "---", verified.note())
 
 
-def _myth(
-    claim: Claim, verified: Verified, known: Sequence[str], output: Output
-) -> Iterable[str]:
-    yield f"({label(claim)})=\n## {prose(claim.statement)}"
-    yield f"{_badge(claim)} `{claim.id}`, established for torch {prose(claim.versions)}"
+def _myth(claim: Claim, verified: Verified, known: Sequence[str], output: Output) -> Iterable[str]:
+    yield f"({claim_label(claim)})=\n## {prose(claim.statement)}"
+    yield f"{claim_badge(claim)} `{claim.id}`, established for torch {prose(claim.versions)}"
     yield f"{{.truth}}\n{sentence(claim.truth)}"
     yield code(claim.counterexample)
     yield code(output(claim) or "(prints nothing)", "text", "output")
@@ -109,9 +108,9 @@ def _ledger(claims: Sequence[Claim], known: Sequence[str]) -> str:
         rows = [
             (
                 prose(claim.statement),
-                _badge(claim),
+                claim_badge(claim),
                 f"{sentence(claim.truth)} "
-                + (f"[counterexample](#{label(claim)})" if claim.is_contradicted else ""),
+                + (f"[counterexample](#{claim_label(claim)})" if claim.is_contradicted else ""),
                 ", ".join(law_link(glob, known) for glob in claim.laws),
             )
             for claim in found
@@ -125,7 +124,11 @@ def _ledger(claims: Sequence[Claim], known: Sequence[str]) -> str:
         table(
             ("verdict", "means", "claims"),
             [
-                (badge(f"{MARKS[verdict]} {verdict}", "verdict", verdict), means, f"{counts[verdict]}")
+                (
+                    badge(f"{MARKS[verdict]} {verdict}", "verdict", verdict),
+                    means,
+                    f"{counts[verdict]}",
+                )
                 for verdict, means in VERDICTS.items()
             ],
         ),
@@ -133,7 +136,7 @@ def _ledger(claims: Sequence[Claim], known: Sequence[str]) -> str:
     )
 
 
-def label(claim: Claim) -> str:
+def claim_label(claim: Claim) -> str:
     """Return the label of a contradicted claim's section."""
     return f"claim-{claim.id}".lower()
 

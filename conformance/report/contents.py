@@ -13,6 +13,11 @@ class Part(NamedTuple):
     tells: str
     chapters: tuple[str, ...]
 
+    @property
+    def page(self) -> str:
+        """The name of its page."""
+        return "part-" + self.title.lower().replace(" ", "-")
+
 
 def _part(title: str, tells: str, chapters: str) -> Part:
     return Part(title, tells, tuple(chapters.split()))

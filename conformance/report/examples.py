@@ -1,7 +1,8 @@
 """Code of the documentation, run in a process of its own: what it prints, or why it fails.
 
 Documents and counterexamples may change global state, or end their process; none of them reaches
-another one. The processes are forked off a server that has imported torch once.
+another one. Their processes are forked off a server, ``python -m conformance.report.examples``, that
+has imported torch once: it takes a JSON list of blocks a line, and answers with an outcome a line.
 """
 
 from __future__ import annotations
@@ -9,9 +10,14 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import json
 import multiprocessing
+import os
+import subprocess
+import sys
 import traceback
 from collections.abc import Sequence
+from functools import cache
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
@@ -31,23 +37,42 @@ def run_blocks(blocks: Sequence[str]) -> Outcome:
 
     A block that begins with a prompt is a doctest: its output must be as it says.
     """
+    server = _server()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write(json.dumps(list(blocks)) + "\n")
+    server.stdin.flush()
+    output, failures = json.loads(server.stdout.readline())
+    return Outcome(output, tuple((number, text) for number, text in failures))
+
+
+@cache
+def _server() -> subprocess.Popen[str]:
+    """The process that others are forked off; it ends when ours does."""
+    command = [sys.executable, "-m", __name__]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def _serve() -> None:
+    import torch  # noqa: F401 - the children have it then
+
     methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    if "forkserver" in methods:
-        context.set_forkserver_preload(["torch", "numpy", "__main__"])
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(list(blocks), sender))
-    process.start()
-    sender.close()
-    try:
-        outcome: Outcome = receiver.recv()
-    except EOFError:
-        outcome = Outcome("", ((0, "the process died"),))
-    process.join()
-    return outcome
+    context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
+    for line in sys.stdin:
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_answer, args=(json.loads(line), sender))
+        process.start()
+        sender.close()
+        try:
+            outcome: Outcome = receiver.recv()
+        except EOFError:
+            outcome = Outcome("", ((0, "the process died"),))
+        process.join()
+        print(json.dumps(outcome), flush=True)
 
 
-def _serve(blocks: Sequence[str], sender: Connection) -> None:
+def _answer(blocks: Sequence[str], sender: Connection) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what C code prints is no answer
     sender.send(_outcome(blocks))
 
 
@@ -83,3 +108,7 @@ def _script(block: str, names: dict[str, str]) -> str:
     except BaseException:
         return traceback.format_exc()
     return ""
+
+
+if __name__ == "__main__":
+    _serve()

@@ -14,7 +14,7 @@ from conformance.claims import Claim, read_claims
 from conformance.deviations import SHIPPED, read_deviations
 from conformance.law import Law, shipped_laws
 from conformance.profiles import DEFAULT, PROFILES
-from conformance.report.chapter_pages import chapter_page, chapters_of, contents_page
+from conformance.report.chapter_pages import chapter_page, chapters_of, contents_pages
 from conformance.report.claim_pages import claim_pages
 from conformance.report.law_links import law_link, matching
 from conformance.report.operator_pages import operator_pages
@@ -76,7 +76,7 @@ def handbook_pages(
     """Return the text of the handbook's pages by their path: the contents, then the chapters."""
     chapters = chapters_of(laws)
     bearing = claims_of(claims, [law_id for law in laws for law_id in law.ids()])
-    pages = {"handbook/index": contents_page(chapters, verified)}
+    pages = {f"handbook/{name}": text for name, text in contents_pages(chapters, verified).items()}
     for name, members in chapters.items():
         path = introductions / f"{name}.md"
         introduction = path.read_text(encoding="utf-8") if path.exists() else ""

@@ -70,8 +70,10 @@ def counted(lines: Iterable[Line]) -> str:
 
 
 def counted_badges(lines: Iterable[Line]) -> str:
-    """Return how many verdicts there are of each kind, in colour."""
+    """Return how many verdicts there are of each kind, in colour; of one verdict only the kind."""
     counts = Counter(line["verdict"] for line in lines)
+    if counts.total() == 1:
+        return verdict_badge(*counts)
     return " ".join(
         badge(f"{MARKS.get(kind, '✗')} {count:,} {kind}", "verdict", kind)
         for kind, count in counts.most_common()

@@ -68,7 +68,10 @@ def verdict_fields() -> str:
     blocks = []
     for kind in (Verdict, Counterexample):
         rows = [(f"`{f.name}`", f"`{f.type}`") for f in dataclasses.fields(kind)]
-        blocks += [f"**{kind.__name__}.** {prose(kind.__doc__ or '')}", table(("field", "type"), rows)]
+        blocks += [
+            f"**{kind.__name__}.** {prose(kind.__doc__ or '')}",
+            table(("field", "type"), rows),
+        ]
     return "\n\n".join(blocks)
 
 

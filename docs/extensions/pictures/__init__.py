@@ -7,6 +7,8 @@ made together with it.
 
 from __future__ import annotations
 
+from functools import cache
+
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -31,6 +33,14 @@ PICTURES = {
 """Every picture by its name."""
 
 
+@cache
+def drawn(name: str) -> str:
+    """Return a picture as an element of a page."""
+    picture: Picture = PICTURES[name]()
+    svg = to_svg(picture, name)
+    return f'<figure class="picture">{svg}<figcaption>{picture.caption}</figcaption></figure>'
+
+
 class PictureDirective(SphinxDirective):
     """A figure of the picture that the argument names, with its description below."""
 
@@ -41,12 +51,7 @@ class PictureDirective(SphinxDirective):
         name = self.arguments[0]
         if name not in PICTURES:
             raise self.error(f"no picture {name!r}; there are {', '.join(PICTURES)}")
-        picture: Picture = PICTURES[name]()
-        figure = (
-            f'<figure class="picture">{to_svg(picture, name)}'
-            f"<figcaption>{picture.caption}</figcaption></figure>"
-        )
-        return [nodes.raw("", figure, format="html")]
+        return [nodes.raw("", drawn(name), format="html")]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

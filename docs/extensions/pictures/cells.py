@@ -18,15 +18,25 @@ def draw_cells(
     corner: Place,
     name: str,
     colour: Callable[[int, int], str] = lambda row, column: FAINT,
+    *,
+    beside: bool = False,
 ) -> None:
-    """Draw a matrix with its upper left corner at a place, and its name above."""
+    """Draw a matrix with its upper left corner at a place, and its name above or beside it."""
     x, y = corner
-    axes.text(x, y - 0.3, name, color=INK, va="center")
+    if beside:
+        axes.text(x - 0.3, y + len(rows) / 2, name, color=INK, va="center", ha="right")
+    else:
+        axes.text(x, y - 0.3, name, color=INK, va="center")
     for i, row in enumerate(rows):
         for j, value in enumerate(row):
             axes.add_patch(
                 Rectangle(
-                    (x + j, y + i), 1, 1, facecolor=PAPER, edgecolor=colour(i, j), linewidth=1.4,
+                    (x + j, y + i),
+                    1,
+                    1,
+                    facecolor=PAPER,
+                    edgecolor=colour(i, j),
+                    linewidth=1.4,
                 )  # fmt: skip
             )
             text = f"{value:g}" if isinstance(value, float) else str(value)

@@ -50,7 +50,7 @@ def _places(root: Any) -> dict[Any, tuple[float, int]]:
     rows: dict[Any, int] = {}
     waiting = [(root, 0)]
     while waiting:
-        node, row = waiting.pop()
+        node, row = waiting.pop(0)
         rows[node] = max(row, rows.get(node, 0))
         waiting += [(n, row + 1) for n, _ in node.next_functions if n is not None]
     seen: dict[int, int] = {}

@@ -21,14 +21,15 @@ def scatter_arrows() -> Picture:
 
     draw_cells(axes, source.tolist(), (0, 0), "src", colour)
     draw_cells(axes, index.tolist(), (5, 0), "index, along dim 1", colour)
-    draw_cells(axes, result.tolist(), (2, 4.4), "zeros(2, 4).scatter_add(1, index, src)")
+    name = "zeros(2, 4)\n.scatter_add(1, index, src)"
+    draw_cells(axes, result.tolist(), (3.4, 4.4), name, beside=True)
     told = []
     for row, positions in enumerate(index.tolist()):
         for column, position in enumerate(positions):
-            end = (2.5 + position + 0.12 * (column - 1), 4.4 + row + 0.18)
+            end = (3.9 + position + 0.12 * (column - 1), 4.4 + row + 0.18)
             draw_arrow(axes, (column + 0.5, row + 0.8), end, colour(row, column))
             told.append(f"src[{row}][{column}] into [{row}][{position}]")
-    axes.set_xlim(-0.3, 9.2)
+    axes.set_xlim(-0.9, 9.2)
     axes.set_ylim(6.7, -0.7)
     return Picture(
         figure,
@@ -52,11 +53,11 @@ def gather_arrows() -> Picture:
 
     draw_cells(axes, source.tolist(), (0, 0), "input")
     draw_cells(axes, index.tolist(), (5.4, 0), "index, along dim 1", colour)
-    draw_cells(axes, result.tolist(), (2, 4.2), "input.gather(1, index)", colour)
+    draw_cells(axes, result.tolist(), (3.4, 4.2), "input\n.gather(1, index)", colour, beside=True)
     told = []
     for row, positions in enumerate(index.tolist()):
         for column, position in enumerate(positions):
-            end = (2.5 + column, 4.2 + row + 0.18)
+            end = (3.9 + column, 4.2 + row + 0.18)
             start = (position + 0.5 + 0.12 * (column - 1), row + 0.8)
             draw_arrow(axes, start, end, colour(row, column))
             told.append(f"[{row}][{column}] from input[{row}][{position}]")

@@ -45,7 +45,7 @@ def path(name: str, options: dict[str, Any]) -> np.ndarray:
 
 def descents() -> Picture:
     """Draw the paths of several optimizers from the same start."""
-    x, y = np.meshgrid(np.linspace(-2, 2, 200), np.linspace(-1, 3, 200))
+    x, y = np.meshgrid(np.linspace(-2, 2, 80), np.linspace(-1, 3, 80))
     figure, panels = subplots(2, 3, figsize=(8.4, 5.8), sharex=True, sharey=True)
     told = []
     for colour, axes, (label, (name, options)) in zip(
@@ -53,7 +53,7 @@ def descents() -> Picture:
     ):
         points = path(name, options)
         axes.contour(
-            x, y, np.log1p(valley(x, y)), levels=12, colors=FAINT, linewidths=0.6, alpha=0.55
+            x, y, np.log1p(valley(x, y)), levels=9, colors=FAINT, linewidths=0.6, alpha=0.55
         )
         axes.plot(*points.T, color=colour, linewidth=1.6, marker=".", markersize=4)
         axes.plot(*START, marker="o", color=INK, markersize=5, linestyle="none")
