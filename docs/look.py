@@ -1,7 +1,7 @@
 """Look at the built site: screenshots of its main pages, and the search tried.
 
-``python docs/look.py [FOLDER]`` writes PNG files of each page at desktop and phone width, light
-and dark, and fails if a page is missing, scrolls sideways, or the search finds too little.
+``python docs/look.py FOLDER [PAGE...]`` writes PNG files of each page at desktop and phone width,
+light and dark, and fails if a page is missing or scrolls sideways, or the search finds too little.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ PAGES = (
     "reference/options",
     "reference/records",
 )
-WIDTHS = {"desktop": (1280, 1800), "phone": (500, 1800)}
-"""Chromium makes no window narrower than 500; a narrower page is looked at in a frame."""
 PHONE = 390
+"""Chromium makes no window as narrow as this: such a page is looked at in a frame."""
+WIDTHS = {"desktop": (1440, 1800), "phone": (PHONE, 1800)}
 SCHEMES = {"light": 1, "dark": 0}
 SEARCHES = {"retain_graph": "retain_graph", "leaf": "leaf_flags", "momentum": "SGD"}
 """What is searched for, and a part of the address of a page that must be among the results."""
@@ -69,7 +69,7 @@ def photograph(page: str, folder: Path) -> None:
                     shown = Path(frame.name).as_uri()
                 chromium(
                     f"--screenshot={folder / f'{name}-{width}-{scheme}.png'}",
-                    f"--window-size={PHONE if width == 'phone' else across},{down}",
+                    f"--window-size={across},{down}",
                     f"--blink-settings=preferredColorScheme={number}",
                     shown,
                 )
@@ -115,14 +115,15 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0] if arguments else SITE.parent / "screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     problems = [missed(query, expected) for query, expected in SEARCHES.items()]
-    for page in PAGES:
+    pages = arguments[1:] or PAGES
+    for page in pages:
         if not (SITE / f"{page}.html").exists():
             problems.append(f"{page} is missing")
             continue
         problems.append(overflow(page))
         photograph(page, folder)
     found = [problem for problem in problems if problem]
-    print("\n".join(found) or f"{len(PAGES)} pages in {folder}")
+    print("\n".join(found) or f"{len(pages)} pages in {folder}")
     return 1 if found else 0
 
 

@@ -116,7 +116,9 @@ def _law(
         yield f"{{.evidence}}\nShown to fail where {told}."
     bearing = {claim.id: claim for law_id in law.ids() for claim in claims.get(law_id, ())}
     if bearing:
-        yield folded(f"decides {len(bearing)} claims", "\n".join(map(_claim, bearing.values())))
+        yield folded(
+            f"claims that it decides: {len(bearing)}", "\n".join(map(_claim, bearing.values()))
+        )
     yield folded("source of the law", code(inspect.getsource(law.function)))
 
 

@@ -106,16 +106,10 @@ def _ledger(claims: Sequence[Claim], known: Sequence[str]) -> str:
     blocks = []
     for area, found in by_area(claims).items():
         rows = [
-            (
-                prose(claim.statement),
-                claim_badge(claim),
-                f"{sentence(claim.truth)} "
-                + (f"[counterexample](#{claim_label(claim)})" if claim.is_contradicted else ""),
-                ", ".join(law_link(glob, known) for glob in claim.laws),
-            )
+            (f"{prose(claim.statement)} {claim_badge(claim)}", _truth(claim, known))
             for claim in found
         ]
-        blocks += [f"## {_title(area)}", table(("claim", "verdict", "truth", "laws"), rows)]
+        blocks += [f"## {_title(area)}", table(("claim", "truth"), rows)]
     counts = {verdict: sum(c.verdict == verdict for c in claims) for verdict in VERDICTS}
     return page(
         "# All claims",
@@ -136,12 +130,19 @@ def _ledger(claims: Sequence[Claim], known: Sequence[str]) -> str:
     )
 
 
+def _truth(claim: Claim, known: Sequence[str]) -> str:
+    laws = ", ".join(law_link(glob, known) for glob in claim.laws)
+    more = f" [Counterexample.](#{claim_label(claim)})" if claim.is_contradicted else ""
+    return sentence(claim.truth) + more + (f" Shown by {laws}." if laws else "")
+
+
 def claim_label(claim: Claim) -> str:
     """Return the label of a contradicted claim's section."""
     return f"claim-{claim.id}".lower()
 
 
-def _badge(claim: Claim) -> str:
+def claim_badge(claim: Claim) -> str:
+    """Return the verdict on a claim as a coloured word."""
     return badge(f"{MARKS[claim.verdict]} {claim.verdict}", "verdict", claim.verdict)
 
 

@@ -1,8 +1,8 @@
 """Code of the documentation, run in a process of its own: what it prints, or why it fails.
 
 Documents and counterexamples may change global state, or end their process; none of them reaches
-another one. Their processes are forked off a server, ``python -m conformance.report.examples``, that
-has imported torch once: it takes a JSON list of blocks a line, and answers with an outcome a line.
+another one. Their processes are forked off a server, ``python -m conformance.report.examples``,
+that has imported torch once: it takes a JSON list of blocks a line, and answers with an outcome.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Sequence
 from functools import cache
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PROMPT = ">>>"
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -54,10 +54,9 @@ def _server() -> subprocess.Popen[str]:
 
 
 def _serve() -> None:
-    import torch  # noqa: F401 - the children have it then
-
+    _import_what_examples_need()
     methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
+    context: Any = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
     for line in sys.stdin:
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(target=_answer, args=(json.loads(line), sender))
@@ -69,6 +68,14 @@ def _serve() -> None:
             outcome = Outcome("", ((0, "the process died"),))
         process.join()
         print(json.dumps(outcome), flush=True)
+
+
+def _import_what_examples_need() -> None:
+    """Import torch, and what its first step of an optimizer imports; the children have it then."""
+    import torch
+
+    parameter = torch.zeros(1, requires_grad=True)
+    torch.optim.SGD([parameter], lr=0.1).step()
 
 
 def _answer(blocks: Sequence[str], sender: Connection) -> None:

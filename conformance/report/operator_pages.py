@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from conformance.law import documentation_link, shipped_laws
 from conformance.operators import FAMILIES, Operator
 from conformance.report.law_links import PREFIX, law_label, operator_label
-from conformance.report.text import contents, page, prose, table
-from conformance.report.verified import Line, Verified
+from conformance.report.text import contents, matrix, page, prose, table
+from conformance.report.verified import Line, Verified, reason
 
-SIGNS = {"holds": "✓", "deviates": "deviates", "unsupported": "no"}
+SIGNS = {"holds": "✓", "deviates": "≠", "unsupported": "○"}
 """How verdicts read in tables; every other one is written out."""
 
 
@@ -77,8 +77,9 @@ def _family_page(
     ]
     return page(
         f"# {_title(name)}",
-        "✓ holds; no: the device has no such operation; empty: the law does not apply.",
-        table(("operator", *map(_law, applied)), rows),
+        "✓ holds; ≠ deviates, as told below; ○ the device has no such operation; empty: the law "
+        "does not apply.",
+        matrix(("operator", *map(_law, applied)), rows),
         *(section for operator in family for section in _operator(operator, applied, verified)),
         "---",
         verified.note(),
@@ -111,9 +112,12 @@ def _operator(operator: Operator, laws: Sequence[str], verified: Verified) -> li
         f"[torch's documentation]({documentation_link(operator.page)}). Spellings: "
         + ", ".join(f"`{spelling}`" for spelling in spelled)
         + (" and `out=`." if operator.out else "."),
-        table(("law", *dtypes), rows) if rows else "",
+        matrix(("law", *dtypes), rows) if rows else "",
     ]
-    parts += [f"Excused from `{law}`: {prose(reason)}." for law, reason in operator.excused.items()]
+    for law in laws:
+        for why in dict.fromkeys(map(reason, _lines(law, operator, verified))):
+            parts += [f"≠ `{law}`: {why}."] if why else []
+    parts += [f"Excused from `{law}`: {prose(why)}." for law, why in operator.excused.items()]
     if operator.rejections:
         rejected = [
             (f"`{r.illegal}`", f"`{r.legal}`", f"{r.error}: `{r.message}`")

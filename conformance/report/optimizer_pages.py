@@ -6,11 +6,13 @@ The formula is what the docstring of the reference says; the pictures are drawn 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from conformance.law import Law, documentation_link
 from conformance.reference.optimizers import CLOSED_FORMS, quasi_newton
+from conformance.report.contents import PARTS
 from conformance.report.law_links import law_label
 from conformance.report.text import contents, page, prose, table
 from conformance.report.verified import (
@@ -61,7 +63,7 @@ def _page(name: str, laws: Sequence[Law], verified: Verified) -> str:
         f"[torch's documentation]({documentation_link(f'torch.optim.{name}')}). Verdicts on its "
         f"cases: {counted_badges(line for _, _, line in found)}",
         "## The formula",
-        prose(_formula(name)),
+        _formula(name),
         "## A history against the formula" if name in CLOSED_FORMS else "",
         f"```{{picture}} history-{name}\n```" if name in CLOSED_FORMS else "",
         "## Options",
@@ -69,16 +71,30 @@ def _page(name: str, laws: Sequence[Law], verified: Verified) -> str:
         table(("option", "values"), _options(OPTIONS[name])),
         *_variants(found),
         "## What torch does",
-        table(("law", "case", "verdict"), map(_row, found)),
+        table(("law", "verdicts"), _behaviour(found)),
         "---",
         verified.note(),
     )
 
 
 def _formula(name: str) -> str:
+    """What the reference's docstring says, a term a line, and then where that is from."""
     form: Any = CLOSED_FORMS.get(name, quasi_newton)
-    lines = inspect.cleandoc(form.__doc__ or "").split("\n")
-    return "\n".join(lines[1:] if name in CLOSED_FORMS else lines).strip()
+    first, _, rest = inspect.cleandoc(form.__doc__ or "").partition("\n\n")
+    if name not in CLOSED_FORMS:
+        return page(prose(first.partition(":")[2].strip() or first), prose(rest))
+    text, _, source = " ".join(rest.split()).partition("Source: ")
+    said = re.split(r"(?<=\.) (?=[A-Z`])", text.strip())
+    terms = [term for one in said if _is_formula(one) for term in one.rstrip(".").split("; ")]
+    return page(
+        "\n".join(f"- {prose(term)}" for term in terms),
+        prose(" ".join(one for one in said if not _is_formula(one))),
+        f"Source: {prose(source)}",
+    )
+
+
+def _is_formula(sentence: str) -> bool:
+    return "``" in sentence and "=" in sentence
 
 
 def _options(options: Mapping[str, Sequence[Any]]) -> Iterable[tuple[str, str]]:
@@ -88,7 +104,8 @@ def _options(options: Mapping[str, Sequence[Any]]) -> Iterable[tuple[str, str]]:
 
 def _found(name: str, laws: Sequence[Law], verified: Verified) -> Iterable[tuple[Law, str, Line]]:
     """Yield the verdicts on cases named after the optimizer, alone or with a variant behind."""
-    for law in laws:
+    reading = [chapter for part in PARTS for chapter in part.chapters]
+    for law in sorted(laws, key=lambda law: (*reading, law.chapter).index(law.chapter)):
         for case in law.cases:
             if name in (case, case.partition("-")[0]):
                 for line in verified.lines([f"{law.id}:{case}"]):
@@ -107,8 +124,12 @@ def _variants(found: Iterable[tuple[Law, str, Line]]) -> Iterable[str]:
         yield table(("variant", "verdict", "evidence"), rows)
 
 
-def _row(found: tuple[Law, str, Line]) -> tuple[str, str, str]:
-    law, case, line = found
-    why = reason(line)
-    link = f"[{prose(law.statement)}](#{law_label(law.id)})"
-    return link, f"`{case}`", verdict_badge(line["verdict"]) + (f" {why}" if why else "")
+def _behaviour(found: Iterable[tuple[Law, str, Line]]) -> Iterable[tuple[str, str]]:
+    """One row a law: its sentence, how many cases hold, and what is known where one does not."""
+    by_law: dict[str, list[tuple[Law, str, Line]]] = {}
+    for entry in found:
+        by_law.setdefault(entry[0].id, []).append(entry)
+    for law_id, entries in by_law.items():
+        link = f"[{prose(entries[0][0].statement)}](#{law_label(law_id)})"
+        known = [f"`{case}`: {reason(line)}." for _, case, line in entries if reason(line)]
+        yield link, " ".join([counted_badges(line for _, _, line in entries), *known])

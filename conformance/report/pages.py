@@ -7,6 +7,7 @@ from the records, claims from the ledger, known violations from the deviations f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import filter as matching
 from pathlib import Path
 
 from conformance.claims import SHIPPED as CLAIMS
@@ -16,7 +17,7 @@ from conformance.law import Law, shipped_laws
 from conformance.profiles import DEFAULT, PROFILES
 from conformance.report.chapter_pages import chapter_page, chapters_of, contents_pages
 from conformance.report.claim_pages import claim_pages
-from conformance.report.law_links import law_link, matching
+from conformance.report.law_links import law_link
 from conformance.report.operator_pages import operator_pages
 from conformance.report.optimizer_pages import optimizer_pages
 from conformance.report.text import code, page, prose, sentence, table

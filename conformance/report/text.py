@@ -19,18 +19,31 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([line(header), line(["---"] * len(header)), *map(line, rows)])
 
 
+def matrix(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of signs: narrow columns, whose heads are read from below."""
+    return f"{{.matrix}}\n{table(header, rows)}"
+
+
 def page(*blocks: str) -> str:
     """Return the blocks that say something, one below the other."""
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def prose(text: str) -> str:
-    """Return plain text as MyST: what would be markup outside of backticks is escaped."""
-    parts = re.split(r"(``.+?``|`.+?`)", text, flags=re.DOTALL)
-    return "".join(
-        part if part.startswith("`") else re.sub(r"([*_<\[\]{}#])", r"\\\1", part)
-        for part in parts
-    )  # fmt: skip
+    """Return plain text as MyST: what would be markup outside of backticks is escaped.
+
+    Addresses become links.
+    """
+    parts = re.split(r"(``.+?``|`.+?`|https?://[^\s)]*[^\s).,;:])", text, flags=re.DOTALL)
+    return "".join(map(_escaped, parts))
+
+
+def _escaped(part: str) -> str:
+    if part.startswith("`"):
+        return part
+    if part.startswith("http"):
+        return f"<{part}>"
+    return re.sub(r"([*_<\[\]{}#])", r"\\\1", part)
 
 
 def sentence(text: str) -> str:

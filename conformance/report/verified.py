@@ -14,8 +14,9 @@ from conformance.results import read_record
 Line = Mapping[str, Any]
 """A verdict of a record; its key ``torch`` is the version that the run was of."""
 
-MARKS = {"holds": "✓", "deviates": "≠", "unsupported": "–"}
+MARKS = {"holds": "✓", "deviates": "≠", "unsupported": "○"}
 """Before verdicts in text; all others are failures, with a cross."""
+_PLURALS = {"holds": "hold", "deviates": "deviate"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def verdict_badge(verdict: str) -> str:
 def counted(lines: Iterable[Line]) -> str:
     """Return how many verdicts there are of each kind, the most frequent first."""
     counts = Counter(line["verdict"] for line in lines)
-    return ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())
+    return ", ".join(
+        f"{count:,} {_PLURALS.get(kind, kind)}" for kind, count in counts.most_common()
+    )
 
 
 def counted_badges(lines: Iterable[Line]) -> str:
@@ -75,7 +78,7 @@ def counted_badges(lines: Iterable[Line]) -> str:
     if counts.total() == 1:
         return verdict_badge(*counts)
     return " ".join(
-        badge(f"{MARKS.get(kind, '✗')} {count:,} {kind}", "verdict", kind)
+        badge(f"{MARKS.get(kind, '✗')} {count:,} {_PLURALS.get(kind, kind)}", "verdict", kind)
         for kind, count in counts.most_common()
     )
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from extensions.commands import actions, command_parser, plugin_parser, subcommands
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from conformance.report.text import code, prose, table
 from conformance.results import Counterexample, Verdict
+from extensions.commands import actions, command_parser, plugin_parser, subcommands
 
 
 def plugin_options() -> str:
@@ -69,7 +70,7 @@ def verdict_fields() -> str:
     for kind in (Verdict, Counterexample):
         rows = [(f"`{f.name}`", f"`{f.type}`") for f in dataclasses.fields(kind)]
         blocks += [
-            f"**{kind.__name__}.** {prose(kind.__doc__ or '')}",
+            f"**{kind.__name__}.** {prose(inspect.getdoc(kind) or '')}",
             table(("field", "type"), rows),
         ]
     return "\n\n".join(blocks)

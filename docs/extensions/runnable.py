@@ -14,13 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from docutils import nodes
-from extensions.commands import check_command
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
 from conformance.claims import read_claims
 from conformance.deviations import read_deviations
 from conformance.report.examples import run_blocks
+from extensions.commands import check_command
 
 logger = logging.getLogger(__name__)
 

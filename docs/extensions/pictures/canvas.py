@@ -24,7 +24,7 @@ _PAGE_COLOURS = {
 COLOURS = ("#3f8fd2", "#e08a2e", "#2ca37a", "#d9556b", "#9474cc", "#8a8f98", "#b5a12f", "#3fb0b8")
 """For what is told apart: as well to be seen on white as on black."""
 
-_STYLE = {
+_STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "font.size": 10,
     "text.color": INK,
@@ -53,7 +53,7 @@ class Picture(NamedTuple):
 
 def subplots(rows: int = 1, columns: int = 1, **keywords: Any) -> tuple[Any, Any]:
     """Return a figure and its axes, in the style of the site."""
-    plt.rcParams.update(_STYLE)
+    plt.style.use(_STYLE)
     return plt.subplots(rows, columns, layout="constrained", **keywords)
 
 

@@ -37,7 +37,7 @@ def draw_cells(
                     facecolor=PAPER,
                     edgecolor=colour(i, j),
                     linewidth=1.4,
-                )  # fmt: skip
+                )
             )
             text = f"{value:g}" if isinstance(value, float) else str(value)
             axes.text(x + j + 0.5, y + i + 0.5, text, ha="center", va="center", color=INK)

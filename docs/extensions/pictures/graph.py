@@ -95,10 +95,14 @@ def _box(axes: Any, x: float, y: float, title: str, below: str, colour: str) -> 
 
 
 def _arrow(axes: Any, start: tuple[float, int], end: tuple[float, int]) -> None:
+    (from_column, from_row), (to_column, to_row) = start, end
     axes.annotate(
-        "", xy=(end[0] * WIDE, end[1] * HIGH - 0.4), xytext=(start[0] * WIDE, start[1] * HIGH + 0.38),
-        arrowprops={"arrowstyle": "-|>", "color": FAINT, "linewidth": 1.3}, zorder=1,
-    )  # fmt: skip
+        "",
+        xy=(to_column * WIDE, to_row * HIGH - 0.4),
+        xytext=(from_column * WIDE, from_row * HIGH + 0.38),
+        arrowprops={"arrowstyle": "-|>", "color": FAINT, "linewidth": 1.3},
+        zorder=1,
+    )
 
 
 def _mark_root(axes: Any, places: dict[Any, tuple[float, int]], root: Any) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from conformance.reference.optimizers import CLOSED_FORMS, follow
@@ -14,6 +15,7 @@ from extensions.pictures.canvas import COLOURS, INK, Picture, subplots
 from strategies.optimizer_tables import OPTIONS
 
 STEPS = 40
+Array = npt.NDArray[Any]
 CHOSEN: dict[str, dict[str, dict[str, Any]]] = {
     "SGD": {
         "plain": {},
@@ -28,7 +30,7 @@ CHOSEN: dict[str, dict[str, dict[str, Any]]] = {
 MATRICES = ("Muon", "Adafactor")
 
 
-def _gradients(shape: tuple[int, ...]) -> np.ndarray:
+def _gradients(shape: tuple[int, ...]) -> Array:
     """Noise around a slope that turns half way: momentum overshoots, moments adapt."""
     noise = np.random.default_rng(0).normal(scale=0.6, size=(STEPS, *shape))
     slope = np.where(np.arange(STEPS) < STEPS // 2, 1.0, -0.6)
@@ -42,7 +44,7 @@ def _defaults(name: str) -> dict[str, Any]:
     return {option: found[option] for option in OPTIONS[name] if option in found}
 
 
-def _of_torch(name: str, start: np.ndarray, gradients: np.ndarray, options: dict[str, Any]) -> Any:
+def _of_torch(name: str, start: Array, gradients: Array, options: dict[str, Any]) -> Any:
     parameter = torch.tensor(start, requires_grad=True)
     optimizer = getattr(torch.optim, name)([parameter], **options)
     reached = [start]
@@ -60,12 +62,14 @@ def history(name: str) -> Picture:
     start, gradients = np.ones(shape), _gradients(shape)
     figure, axes = subplots(figsize=(7.2, 3.7))
     gaps = []
-    for colour, (label, chosen) in zip(COLOURS, CHOSEN.get(name, {"defaults": {}}).items()):
+    for colour, (label, chosen) in zip(
+        COLOURS, CHOSEN.get(name, {"defaults": {}}).items(), strict=False
+    ):
         options = {**_defaults(name), **chosen}
         of_torch = _of_torch(name, start, gradients, options)
         path = follow(CLOSED_FORMS[name], start, list(gradients), options, 2.0**-53)
         formula = np.array([start, *(state["parameter"].value for state in path)])
-        first = (slice(None), *[0] * len(shape))
+        first: Any = (slice(None), *[0] * len(shape))
         axes.plot(of_torch[first], color=colour, linewidth=1.8, label=f"torch, {label}")
         axes.plot(
             formula[first], linestyle="none", marker="o", markersize=4.5, markerfacecolor="none",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from extensions.pictures.canvas import COLOURS, FAINT, INK, Picture, subplots
 
 START, STEPS = (-1.5, 1.8), 120
+Array = npt.NDArray[Any]
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "SGD": ("SGD", {"lr": 0.002}),
     "SGD with momentum 0.9": ("SGD", {"lr": 0.002, "momentum": 0.9}),
@@ -25,14 +27,14 @@ def valley(x: Any, y: Any) -> Any:
     return (1 - x) ** 2 + 10 * (y - x * x) ** 2
 
 
-def path(name: str, options: dict[str, Any]) -> np.ndarray:
+def path(name: str, options: dict[str, Any]) -> Array:
     """Return the points that an optimizer goes through."""
     point = torch.tensor(START, dtype=torch.float64, requires_grad=True)
     optimizer = getattr(torch.optim, name)([point], **options)
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        value = valley(*point)
+        value: torch.Tensor = valley(*point)
         value.backward()
         return value
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from extensions.pictures.canvas import COLOURS, FAINT, INK, Picture, plain, subplots
 from extensions.pictures.cells import draw_cells
+
+
+def _same(colour: str, *_: int) -> str:
+    return colour
 
 
 def strided_views() -> Picture:
@@ -18,7 +24,7 @@ def strided_views() -> Picture:
     told = []
     for number, (name, view) in enumerate(seen.items()):
         x, colour = number * 3.7, COLOURS[number]
-        draw_cells(axes, view.tolist(), (x, 2.4), name, lambda i, j, c=colour: c)
+        draw_cells(axes, view.tolist(), (x, 2.4), name, partial(_same, colour))
         facts = f"stride {view.stride()}\noffset {view.storage_offset()}"
         axes.text(x, 2.4 + view.shape[0] + 0.65, facts, color=FAINT, va="center", fontsize=9)
         told.append(f"{name}: {view.tolist()}, {facts.replace(chr(10), ', ')}")
