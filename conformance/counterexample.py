@@ -29,6 +29,8 @@ REPLACED: dict[tuple[str, str], str] = {
 }
 """Functions that mean something only within a run, and what stands for them in a script."""
 
+_TARGET = "target = SimpleNamespace("
+
 Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
 
@@ -236,19 +238,63 @@ def stand_alone(
     ``drawn`` are the values that the text ``inputs`` assigns; ``loaded`` names modules that
     the run imported first. The script raises what the law raised.
     """
+    classes = (kind for value in drawn.values() for kind in _own_classes(value))
+    homes = [(kind.__module__, kind.__name__) for kind in classes]
+    return _written(law, case, target, list(drawn), homes, inputs, message, loaded)
+
+
+def of_text(
+    law: Law,
+    case: str | None,
+    target: Target,
+    inputs: str,
+    message: str,
+    loaded: Sequence[str] = (),
+) -> str:
+    """Return the script for inputs of which only the text is left, as after a crash.
+
+    Raises ``ValueError`` where the text lacks one of the inputs.
+    """
+    tree = ast.parse(inputs)
+    assigned = [t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
+    names = [name.id for name in assigned if isinstance(name, ast.Name)]
+    if set(names) != set(law.strategies):
+        raise ValueError(f"law {law.id}: its inputs have no source text")
+    uses = _Uses()
+    uses.visit(tree)
+    homes = [(home, name) for name in uses.names for home in _homes(name)]
+    return _written(law, case, target, names, homes, inputs, message, loaded)
+
+
+def _homes(name: str) -> list[str]:
+    """The modules of the package, of those imported, that define a class or function."""
+    ours = [home for home in sys.modules if home.split(".")[0] in OURS]
+    found = {home: getattr(sys.modules[home], name, None) for home in ours}
+    return [home for home, value in found.items() if getattr(value, "__module__", "") == home]
+
+
+def _written(
+    law: Law,
+    case: str | None,
+    target: Target,
+    inputs_names: Sequence[str],
+    homes: Sequence[tuple[str, str]],
+    inputs: str,
+    message: str,
+    loaded: Sequence[str],
+) -> str:
     module = law.function.__module__
     declared = _names(module)[law.function.__name__]
     assert isinstance(declared, ast.FunctionDef)
     script = Script()
     for statement in declared.body:
         script.need_all(module, statement)
-    for value in drawn.values():
-        for kind in _own_classes(value):
-            script.need(kind.__module__, kind.__name__)
+    for home, name in homes:
+        script.need(home, name)
     for name in ("resolve", MODES[target.mode].__name__):
         script.need("conformance.target", name)
     text = [] if case is None else [f"case = {_case_text(law, case, script)}"]
-    names = ["target", *([] if case is None else ["case"]), *drawn]
+    names = ["target", *([] if case is None else ["case"]), *inputs_names]
     imports = {"import torch", "import numpy as np", "from math import inf, nan"}
     imports |= {"from functools import partial", "from types import SimpleNamespace"}
     imports |= {f"import {name}" for name in loaded}
@@ -270,7 +316,7 @@ def stand_alone(
             *(f"\n\n{definition}" for definition in script.definitions.values()),
             "\n",
             *(f"{name} = SimpleNamespace({attributes})" for name, attributes in members.items()),
-            f"target = SimpleNamespace(device=torch.device({str(target.device)!r}), run=lambda "
+            f"{_TARGET}device=torch.device({str(target.device)!r}), run=lambda "
             f"operation, *a, **k: {MODES[target.mode].__name__}(resolve(operation))(*a, **k))",
             "\n",
             *body,
@@ -281,3 +327,9 @@ def stand_alone(
             "",
         ]
     )
+
+
+def for_any_target(script: str) -> str:
+    """Return a stand-alone script without its target: whoever runs it provides one."""
+    lines = script.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(_TARGET))

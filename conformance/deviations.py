@@ -112,7 +112,8 @@ class Deviation:
 @cache
 def ends_its_process(script: str, device: str) -> bool:
     """Run a script in a process of its own; tell whether a signal ended it, or it hangs."""
-    text = f"device = {device!r}\n{script}"
+    names = {"__name__": "__main__", "device": device}
+    text = f"exec(compile({script!r}, 'crash', 'exec'), {names!r})"
     try:
         ended = subprocess.run(
             [sys.executable, "-c", text], capture_output=True, timeout=_PATIENCE, check=False

@@ -7,6 +7,7 @@ nothing heavy.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from conformance.profiles import DEFAULT, PROFILES, Profile
 
 OPTIONS = (
     "target", "profile", "max_examples", "law", "chapter", "deviations", "record", "load",
-    "explain", "law_timeout",
+    "explain", "law_timeout", "shard",
 )  # fmt: skip
 
 
@@ -46,13 +47,18 @@ def _positive_seconds(text: str) -> float:
     return seconds
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Declare the options of a run of laws."""
-    group = parser.getgroup("conformance", "laws of PyTorch (run: pytest --pyargs conformance)")
+def _shard(text: str) -> str:
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no shard; write such as 2/8, from 1/8 on")
+    return text
+
+
+def declare(add: Callable[..., Any]) -> None:
+    """Declare the options of a run of laws through pytest's or argparse's way to add one."""
 
     def option(name: str, **attributes: Any) -> None:
-        destination = _destination(name.removeprefix("--").replace("-", "_"))
-        group.addoption(name, dest=destination, **attributes)
+        add(name, dest=_destination(name.removeprefix("--").replace("-", "_")), **attributes)
 
     option(
         "--target", action="append", metavar="DEVICE[/MODE]",
@@ -69,7 +75,7 @@ def add_options(parser: pytest.Parser) -> None:
     option(
         "--law", action="append", metavar="GLOB",
         help="run only laws whose id matches, such as 'scatter*'; repeatable "
-        "(list the ids with: conformance laws)",
+        "(list the ids with: conformance list laws)",
     )  # fmt: skip
     option(
         "--chapter", action="append", metavar="NAME",
@@ -92,6 +98,17 @@ def add_options(parser: pytest.Parser) -> None:
         "--law-timeout", type=_positive_seconds, metavar="SECONDS",
         help="end a law that takes longer, with verdict timeout (default: the profile's)",
     )  # fmt: skip
+    option(
+        "--shard", type=_shard, metavar="K/N",
+        help="run only the K-th of N parts of the laws, each of which is in one part; "
+        "put the records together with: conformance merge",
+    )  # fmt: skip
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the options of a run of laws to pytest."""
+    group = parser.getgroup("conformance", "laws of PyTorch (run: pytest --pyargs conformance)")
+    declare(group.addoption)
 
 
 def options_of(config: pytest.Config) -> dict[str, Any]:

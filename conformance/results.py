@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -87,11 +87,19 @@ class Verdict:
 
 
 def describe_run(
-    *, targets: list[str], profile: str, seed: int, examples: int, devices: list[str]
+    *,
+    targets: list[str],
+    profile: str,
+    seed: int,
+    examples: int,
+    devices: list[str],
+    shard: str = "",
+    loaded: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the record's first line: all that a verdict may depend on.
 
-    ``devices`` names the targets' accelerators. Needs torch imported.
+    ``devices`` names the targets' accelerators; ``shard`` is which part of the laws was run, as
+    ``K/N``, or empty for all of them; ``loaded`` the modules imported first. Needs torch imported.
     """
     import torch
 
@@ -114,6 +122,8 @@ def describe_run(
         "profile": profile,
         "examples": examples,
         "seed": seed,
+        "shard": shard,
+        "loaded": list(loaded),
     }
 
 

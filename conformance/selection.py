@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import zlib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
@@ -19,7 +20,7 @@ def matches(law_id: str, pattern: str) -> bool:
 def nearest(name: str, known: Sequence[str]) -> str:
     """Return a hint at the names closest to ``name``."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    return f"nearest: {', '.join(close)}" if close else "list the ids with: conformance laws"
+    return f"nearest: {', '.join(close)}" if close else "list the ids with: conformance list laws"
 
 
 def check_selection(
@@ -43,3 +44,14 @@ def selected(law_id: str, chapter: str, patterns: Sequence[str], chapters: Seque
     """Whether the options choose this law; with none given, every law is chosen."""
     by_id = not patterns or any(matches(law_id, pattern) for pattern in patterns)
     return by_id and (not chapters or chapter in chapters)
+
+
+def in_shard(law_id: str, shard: str | None) -> bool:
+    """Whether a law belongs to a shard, written ``K/N``; to all, if none is given.
+
+    The id alone decides, so that laws stay in their shards when others come or go.
+    """
+    if shard is None:
+        return True
+    number, _, count = shard.partition("/")
+    return zlib.crc32(law_id.encode()) % int(count) == int(number) - 1

@@ -20,7 +20,7 @@ from conformance.law import Law, law_of, shipped_laws
 from conformance.options import is_worker, options_of
 from conformance.profiles import DEFAULT, PROFILES, new_seed
 from conformance.results import Verdict, describe_run, stamp
-from conformance.selection import SelectionError, check_selection, selected
+from conformance.selection import SelectionError, check_selection, in_shard, selected
 from conformance.target import Target, TargetError, open_target, parse_target
 
 
@@ -83,10 +83,9 @@ class LawSession:
         self._deviations = [*given, *known.read_deviations(known.SHIPPED)]
         kept = [
             item
-            for item in items
-            if selected(
-                self._identity(item)["law"], _required_law(item).chapter, patterns, chapters
-            )
+            for item, found in zip(items, map(self._identity, items), strict=True)
+            if selected(found["law"], found["chapter"], patterns, chapters)
+            and in_shard(found["law"], self.options["shard"])
         ]
         self._begin(kept)
         return kept
@@ -108,6 +107,8 @@ class LawSession:
                 seed=self.seed,
                 examples=self.examples,
                 devices=[_device_name(t) for t in self._targets.values()],
+                shard=self.options["shard"] or "",
+                loaded=self.options["load"] or (),
             ),
             "laws": {item.nodeid: self._identity(item) for item in items},
             "listed": {

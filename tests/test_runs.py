@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import re
@@ -216,27 +215,3 @@ def test_a_run_without_options_of_ours(laws: RunLaws, tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout
         assert "1 laws on cpu" in done.stdout
-
-
-def test_the_command_line(tmp_path: Path) -> None:
-    def conformance(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "conformance.cli", *arguments],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-    listed = conformance("laws", "gather*")
-    assert listed.returncode == 0
-    assert listed.stdout.splitlines()[0].startswith("gather.values:function")
-    unknown = conformance("laws", "gahter.values")
-    assert unknown.returncode == 2
-    assert "nearest: gather.values" in unknown.stderr
-    record = tmp_path / "record.jsonl"
-    verdict = {
-        "kind": "verdict", "law": "a.b:c", "target": "cpu", "verdict": "violated",
-        "counterexample": {"script": "print('here')"},
-    }  # fmt: skip
-    record.write_text(json.dumps(verdict) + "\n")
-    assert conformance("script", str(record), "a.b").stdout == "print('here')\n"
-    assert "no verdict on 'a.d'" in conformance("script", str(record), "a.d").stderr
-    assert conformance("script", str(tmp_path / "none"), "a.b").returncode == 2

@@ -1,17 +1,18 @@
-"""Parsers of the commands that the site shows: to try what it shows, and to describe options."""
+"""The command lines that the site shows, read by the parsers that they are for."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Iterator
-from typing import Any
+from typing import NoReturn
 
-from conformance import cli
-from conformance.options import add_options
+from conformance.cli import parsers
+from conformance.options import declare
 
-TOOLS = ("pip", "tox", "python", "git", "cd", "python3")
+TOOLS = ("pip", "tox", "python", "python3", "git", "cd")
 """Commands of others, whose options are not ours to check."""
+PYTESTS = ("--pyargs", "-q", "-v", "-x", "--pdb", "--collect-only"), ("-n", "-k", "--hypothesis-seed")
+"""Options of pytest that the site may show: flags, and those with a value."""
 
 
 class Mistake(ValueError):
@@ -19,43 +20,15 @@ class Mistake(ValueError):
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
+    def error(self, message: str) -> NoReturn:
         raise Mistake(message)
-
-
-class _Group:
-    """What ``conformance.options`` takes for pytest's parser and for its group."""
-
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self.addoption = parser.add_argument
-
-    def getgroup(self, *_: str) -> _Group:
-        return self
 
 
 def plugin_parser() -> argparse.ArgumentParser:
     """Return a parser of our options of pytest, and of none else."""
     parser = _Parser(prog="pytest", add_help=False, allow_abbrev=False)
-    add_options(_Group(parser))  # type: ignore[arg-type]
+    declare(parser.add_argument)
     return parser
-
-
-def command_parser() -> argparse.ArgumentParser:
-    """Return the parser of the ``conformance`` command."""
-    return cli._parser()
-
-
-def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Return the commands of a parser by name."""
-    found = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-    return dict(found[0].choices) if found else {}
-
-
-def actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """Yield the arguments and options that a user may give."""
-    for action in parser._actions:
-        if not isinstance(action, (argparse._SubParsersAction, argparse._HelpAction)):
-            yield action
 
 
 def check_command(line: str) -> None:
@@ -65,22 +38,30 @@ def check_command(line: str) -> None:
         words = words[1:]
     name, *arguments = words
     if name == "pytest":
-        parser = plugin_parser()
-        for option in ("--pyargs", "-q", "--collect-only"):
-            parser.add_argument(option, action="store_true")
-        for option in ("-n", "-k", "--hypothesis-seed"):
-            parser.add_argument(option)
-        parser.add_argument("paths", nargs="*")
-        parser.parse_args(arguments)
+        _pytest_parser().parse_args(arguments)
     elif name == "conformance":
         _check_ours(arguments)
     elif name not in TOOLS:
         raise Mistake(f"{name} is no command that can be tried")
 
 
+def _pytest_parser() -> argparse.ArgumentParser:
+    parser = plugin_parser()
+    flags, valued = PYTESTS
+    for option in flags:
+        parser.add_argument(option, action="store_true")
+    for option in valued:
+        parser.add_argument(option)
+    parser.add_argument("paths", nargs="*")
+    return parser
+
+
 def _check_ours(arguments: list[str]) -> None:
-    parser = command_parser()
+    whole, _ = parsers()
     try:
-        parser.parse_args(arguments)
-    except (SystemExit, Mistake) as error:
-        raise Mistake(f"conformance {' '.join(arguments)}: refused ({error})") from error
+        options, unknown = whole.parse_known_args(arguments)
+    except SystemExit as error:
+        raise Mistake(f"conformance {' '.join(arguments)} would be refused") from error
+    if unknown and not options.chosen.forwards:
+        raise Mistake(f"conformance {options.chosen.name} has no option {unknown[0]}")
+    _pytest_parser().parse_args(unknown)

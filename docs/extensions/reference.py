@@ -14,9 +14,10 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from conformance.cli import COMMANDS, reference
 from conformance.report.text import code, prose, table
 from conformance.results import Counterexample, Verdict
-from extensions.commands import actions, command_parser, plugin_parser, subcommands
+from extensions.commands import check_command, plugin_parser
 
 
 def plugin_options() -> str:
@@ -25,26 +26,17 @@ def plugin_options() -> str:
 
 
 def command() -> str:
-    """Return every command: what it does, how it is called, its arguments."""
-    parser = command_parser()
-    blocks = [_described(parser)]
-    for name, sub in subcommands(parser).items():
-        blocks += [f"## conformance {name}", _described(sub), _arguments(sub)]
-    return "\n\n".join(block for block in blocks if block)
-
-
-def _described(parser: argparse.ArgumentParser) -> str:
-    usage = " ".join(parser.format_usage().split()).removeprefix("usage: ")
-    parts = [prose(parser.description or ""), code(usage, "text", "shown")]
-    if parser.epilog:
-        parts.append(code(parser.epilog % {"prog": parser.prog}, "text", "shown"))
-    return "\n\n".join(part for part in parts if part)
+    """Return the help of every command, whose examples have been read by its parser."""
+    for entry in COMMANDS:
+        for line, _ in entry.examples:
+            check_command(line)
+    return reference().partition("\n")[2]
 
 
 def _arguments(parser: argparse.ArgumentParser) -> str:
     rows = [
         (f"`{_name(action)}`", prose(str(action.help or "") % _values(action, parser)))
-        for action in actions(parser)
+        for action in parser._actions
         if action.help != argparse.SUPPRESS
     ]
     return table(("argument", "meaning"), rows) if rows else ""

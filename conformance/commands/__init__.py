@@ -1,0 +1,1 @@
+"""The commands of ``conformance``: one module each, which declares a :class:`Command`."""

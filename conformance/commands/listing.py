@@ -1,0 +1,158 @@
+"""``conformance list``: what there is to run, and what to run it on."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from importlib import import_module
+from typing import NamedTuple
+
+from conformance.commands.command import DONE, Command, CommandError, aligned, as_json
+from conformance.selection import matches, nearest
+
+
+class Row(NamedTuple):
+    """One entry of a list: what the terminal shows of it, and what else a program may read."""
+
+    name: str
+    told: str
+    more: Mapping[str, object] = {}
+
+
+def _laws() -> Iterator[Row]:
+    from conformance.law import shipped_laws
+
+    for law in shipped_laws():
+        for law_id in law.ids():
+            page = law.documentation(law_id.partition(":")[2] or None)
+            about = {"level": law.level, "chapter": law.chapter, "documentation": page}
+            yield Row(law_id, law.statement, about)
+
+
+def _operators() -> Iterator[Row]:
+    from conformance.law import documentation_link
+    from conformance.operators import FAMILIES
+
+    for family, operators in FAMILIES.items():
+        for operator in operators:
+            dtypes = [str(dtype).removeprefix("torch.") for dtype in operator.supported]
+            about = {"dtypes": dtypes, "documentation": documentation_link(operator.page)}
+            name = f"torch.{operator.name}"
+            yield Row(operator.key, f"{family}: {name}", {"family": family, "torch": name, **about})
+
+
+def _chapters() -> Iterator[Row]:
+    from conformance.law import shipped_laws
+
+    found: dict[str, list[int]] = {}
+    subjects: dict[str, str] = {}
+    for law in shipped_laws():
+        found.setdefault(law.chapter, []).append(len(law.ids()))
+        module = inspect.getmodule(law.function)
+        subjects[law.chapter] = ((module and module.__doc__) or "").strip().partition("\n")[0]
+    for name, counts in found.items():
+        yield Row(name, f"{sum(counts):>5,} laws  {subjects[name]}", {"laws": sum(counts)})
+
+
+def _modes() -> Iterator[Row]:
+    from conformance.target import MODES
+
+    for name, mode in MODES.items():
+        yield Row(name, (mode.__doc__ or "").strip().partition("\n")[0])
+
+
+def _targets() -> Iterator[Row]:
+    """Every device that can hold a tensor here, in every mode."""
+    from conformance.target import MODES, TargetError, open_target
+
+    for device in _devices():
+        for mode in MODES:
+            name = device if mode == "eager" else f"{device}/{mode}"
+            try:
+                target = open_target(name)
+            except TargetError:
+                break
+            yield Row(target.name, f"{mode} on {device}", {"device": device, "mode": mode})
+
+
+def _devices() -> list[str]:
+    import torch
+
+    found = ["cpu"]
+    if torch.accelerator.is_available():
+        kind = torch.accelerator.current_accelerator()
+        found += [f"{kind}:{index}" for index in range(torch.accelerator.device_count())]
+    own = torch._C._get_privateuse1_backend_name()  # the name that a backend of one's own takes
+    if own != "privateuseone" and not any(name.startswith(f"{own}:") for name in found):
+        found.append(own)
+    return found
+
+
+LISTS: dict[str, tuple[Callable[[], Iterator[Row]], str]] = {
+    "laws": (_laws, "every law and case, by id"),
+    "operators": (_operators, "the catalogue of operators"),
+    "targets": (_targets, "devices of this machine, in every mode"),
+    "chapters": (_chapters, "the subjects of laws"),
+    "modes": (_modes, "the ways to execute a function"),
+}
+
+
+def rows(kind: str, patterns: list[str]) -> list[Row]:
+    """Return the entries of a list whose names match any of the globs; all, if none is given."""
+    every = list(LISTS[kind][0]())
+    chosen = [row for row in every if not patterns or any(_names(row, p) for p in patterns)]
+    if not chosen:
+        known = [row.name for row in every]
+        hint = nearest(patterns[0], known) if len(known) > 12 else f"there are {', '.join(known)}"
+        raise CommandError(f"no {kind.removesuffix('s')} matches {patterns[0]!r}; {hint}")
+    return chosen
+
+
+def _names(row: Row, pattern: str) -> bool:
+    return matches(row.name, pattern) or fnmatchcase(str(row.more.get("torch", "")), pattern)
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "kind", nargs="?", choices=list(LISTS), default="laws",
+        help="; ".join(f"{name}: {told}" for name, (_, told) in LISTS.items())
+        + " (default: laws)",
+    )  # fmt: skip
+    parser.add_argument("glob", nargs="*", metavar="GLOB", help="only names that match")
+    parser.add_argument(
+        "--load", action="append", default=[], metavar="MODULE",
+        help="import MODULE first, so that a device it brings is listed; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print JSON, for a program")
+
+
+def _run(options: argparse.Namespace) -> int:
+    for module in options.load:
+        try:
+            import_module(module)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise CommandError(f"--load {module}: importing it failed ({reason})") from error
+    found = rows(options.kind, options.glob)
+    if options.json:
+        print(as_json([{"name": row.name, "told": row.told.strip(), **row.more} for row in found]))
+    else:
+        print(aligned([(row.name, row.told) for row in found]))
+    return DONE
+
+
+COMMAND = Command(
+    name="list",
+    summary="list laws, operators, targets on this machine, chapters or modes",
+    description="List what there is to run, and what to run it on.",
+    examples=[
+        ("conformance list laws 'scatter*'", "ids and sentences of some laws"),
+        ("conformance list operators '*norm*'", "some operators of the catalogue"),
+        ("conformance list targets --load my_backend", "devices here, one of your own among them"),
+        ("conformance list chapters --json", "for a program"),
+    ],
+    declare=_declare,
+    run=_run,
+)
