@@ -127,8 +127,8 @@ def test_laws_with_many_cases_are_folded(tmp_path: Path) -> None:
 def test_every_chapter_has_its_place_and_an_introduction() -> None:
     listed = [name for part in PARTS for name in part.chapters]
     assert len(listed) == len(set(listed))
-    assert set(listed) == set(CHAPTERS)
-    assert {path.stem for path in (DOCS / "handbook").glob("*.md")} == set(CHAPTERS)
+    assert set(CHAPTERS) <= set(listed)
+    assert set(CHAPTERS) <= {path.stem for path in (DOCS / "handbook").glob("*.md")}
 
 
 def test_an_unlisted_chapter_comes_last() -> None:

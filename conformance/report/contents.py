@@ -27,27 +27,29 @@ PARTS = (
     _part(
         "Tensors",
         "How tensors are made, which dtype and device they have, and whose memory they see.",
-        """creation creation_data creation_like creation_ranges creation_options promotion
-        conversion devices storage views interop serialization""",
+        """creation creation_data creation_tensor creation_legacy creation_like creation_ranges
+        creation_options leaf_creation promotion conversion devices device_names storage views
+        view_identity interop numpy_names serialization sparse package deprecated""",
     ),
     _part(
         "Indexing",
         "Reading and writing parts of tensors: subscripts, scatter and gather, and their limits.",
-        "subscripts scatter_gather index_rejections",
+        "subscripts scatter_gather index_relations index_rejections",
     ),
     _part(
         "Operators",
         "What every operator of the catalogue keeps, and a few families that need words of "
         "their own.",
-        """operators operator_rejections operator_transforms equality selection signs
-        shape_in_place decompositions spectral""",
+        """operators operator_rejections operator_transforms signatures broadcasting products
+        equality selection signs shape_in_place decompositions spectral""",
     ),
     _part(
         "Autograd",
         "The heart: leaves, the graph, backward passes, what they accumulate, and how to stay "
         "out of the graph. Read in this order, it needs no other text.",
-        """leaf_flags graph backward leaf_grad accumulation retain_graph roots autograd_grad
-        jacobian detach grad_mode grad_mode_scope inference_mode engine tape""",
+        """leaf_flags graph graph_nodes backward backward_arguments leaf_grad accumulation
+        retain_graph roots autograd_grad jacobian detach grad_mode grad_mode_scope
+        inference_mode engine tape""",
     ),
     _part(
         "Writing in place",
@@ -80,13 +82,15 @@ PARTS = (
     _part(
         "Modules and losses",
         "Parameters, state, hooks, layers, initialization, and losses up to their limits.",
-        """modules module_state module_hooks module_backward_hooks layers initialization losses
-        loss_limits""",
+        """modules module_conduct module_state module_casts containers container_limits
+        module_hooks module_backward_hooks layers layer_conduct packed_sequences
+        packed_recurrent initialization losses loss_limits""",
     ),
     _part(
         "Optimizers",
         "Updates against their closed forms, and everything around a step.",
-        """optimizers optimizer_steps optimizer_groups optimizer_state optimizer_rejections
+        """optimizers optimizer_steps step_lengths optimizer_conduct optimizer_groups
+        optimizer_state optimizer_rejections
         optimizer_layouts optimizer_relations optimizer_derivatives matrix_optimizers
         quasi_newton sparse_gradients""",
     ),
@@ -98,12 +102,12 @@ PARTS = (
     _part(
         "Training",
         "From batches to whole trainings.",
-        "gradient_clipping micro_batches averaging datasets data_loader trainings",
+        "gradient_clipping micro_batches averaging datasets data_loader training_loops trainings",
     ),
     _part(
         "Randomness",
         "Seeds, generators, distributions and dropout.",
-        "random_state random random_fill random_distributions random_dropout",
+        "random_state random_seeding random random_fill random_distributions random_dropout",
     ),
 )
 

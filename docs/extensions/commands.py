@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from typing import NoReturn
 
@@ -11,8 +12,9 @@ from conformance.options import declare
 
 TOOLS = ("pip", "tox", "python", "python3", "git", "cd")
 """Commands of others, whose options are not ours to check."""
-PYTESTS = ("--pyargs", "-q", "-v", "-x", "--pdb", "--collect-only"), ("-n", "-k", "--hypothesis-seed")
-"""Options of pytest that the site may show: flags, and those with a value."""
+FLAGS = ("--pyargs", "-q", "-v", "-x", "--pdb", "--collect-only")
+VALUED = ("-n", "-k", "--hypothesis-seed")
+"""Options of pytest that the site may show, without a value and with one."""
 
 
 class Mistake(ValueError):
@@ -33,7 +35,7 @@ def plugin_parser() -> argparse.ArgumentParser:
 
 def check_command(line: str) -> None:
     """Raise :class:`Mistake` if a command line of ours would be refused."""
-    words = shlex.split(line.partition(" > ")[0], comments=True)
+    words = shlex.split(re.split(r" (?:>>?|\|) ", line)[0], comments=True)
     while words and "=" in words[0]:
         words = words[1:]
     name, *arguments = words
@@ -47,10 +49,9 @@ def check_command(line: str) -> None:
 
 def _pytest_parser() -> argparse.ArgumentParser:
     parser = plugin_parser()
-    flags, valued = PYTESTS
-    for option in flags:
+    for option in FLAGS:
         parser.add_argument(option, action="store_true")
-    for option in valued:
+    for option in VALUED:
         parser.add_argument(option)
     parser.add_argument("paths", nargs="*")
     return parser
