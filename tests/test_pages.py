@@ -194,7 +194,7 @@ def test_operators_are_tables_of_signs(tmp_path: Path) -> None:
 def test_text_is_made_harmless() -> None:
     assert prose("a_b * <c> `x_y` [d] {e}") == "a\\_b \\* \\<c> `x_y` \\[d\\] \\{e\\}"
     assert prose("see https://a.org/b_c.") == "see <https://a.org/b_c>."
-    assert sentence("so it is") == "So it is."
+    assert sentence("torch.sum adds") == "torch.sum adds."
     assert table(["a"], [["x|y\nz"]]) == "| a |\n| --- |\n| x\\|y z |"
 
 

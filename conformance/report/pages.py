@@ -20,7 +20,7 @@ from conformance.report.claim_pages import claim_pages
 from conformance.report.law_links import law_link
 from conformance.report.operator_pages import operator_pages
 from conformance.report.optimizer_pages import optimizer_pages
-from conformance.report.text import code, page, prose, sentence, table
+from conformance.report.text import code, page, prose, table
 from conformance.report.verified import Verified, read_verified
 
 Kills = Sequence[Mapping[str, str]]
@@ -114,11 +114,12 @@ def deviations_page(known: Sequence[str]) -> str:
     """Return the page of known violations of stock torch."""
     sections: list[str] = []
     for entry in read_deviations(SHIPPED):
-        sections.append(f"## {entry.law}\n\n{sentence(entry.reason)}")
         versions = f"torch `{entry.torch}`" if entry.torch else "every version tried"
         report = f"[public issue]({entry.link})" if entry.link else "no public issue found"
+        sections.append(f"## `{entry.law}`")
         sections.append(
-            f"Law {law_link(entry.law, known)} on target `{entry.target}`, {versions}; {report}."
+            f"{law_link(entry.law, known)} on target `{entry.target}`, {versions}: "
+            f"{prose(entry.reason)} ({report})."
         )
         if entry.inputs:
             sections.append(f"Where `{entry.inputs}`; the law is held to all other inputs.")

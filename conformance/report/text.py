@@ -47,9 +47,9 @@ def _escaped(part: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return plain text as MyST, beginning with a capital and ending with a full stop."""
+    """Return plain text as MyST, ending with a full stop."""
     escaped = prose(text.strip())
-    return f"{escaped[:1].upper()}{escaped[1:]}" + ("" if escaped[-1:] in ".?!" else ".")
+    return escaped + ("" if escaped[-1:] in ".?!" else ".")
 
 
 def code(text: str, language: str = "python", kind: str = "shown") -> str:
