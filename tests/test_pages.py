@@ -18,7 +18,7 @@ from conformance.report.examples import run_blocks
 from conformance.report.law_links import law_link
 from conformance.report.operator_pages import operator_pages
 from conformance.report.optimizer_pages import optimizer_pages
-from conformance.report.pages import claims_of
+from conformance.report.pages import claims_of, deviations_page
 from conformance.report.text import prose, sentence, table
 from conformance.report.verified import Verified, read_verified
 from strategies.optimizer_tables import OPTIONS
@@ -189,6 +189,15 @@ def test_operators_are_tables_of_signs(tmp_path: Path) -> None:
     page = operator_pages(verified(tmp_path, *lines))["arithmetic"]
     assert "| [`add`](#operator-add-) | ✓ | ≠ |" in page
     assert "≠ `vjp`: it is known to be wrong." in page
+
+
+def test_deviations_stand_beside_what_they_violate() -> None:
+    text = deviations_page(LAWS)
+    section = text.partition("## `backward.cotangent-unchanged`")[2].partition("\n## ")[0]
+    (law,) = (law for law in LAWS if law.id == "backward.cotangent-unchanged")
+    assert f"> {prose(law.statement)} [torch's documentation]({law.documentation(None)})" in section
+    assert "(#law-backward.cotangent-unchanged)" in section
+    assert ":class: shown" in section
 
 
 def test_text_is_made_harmless() -> None:

@@ -47,7 +47,7 @@ def write_pages(
         **{f"operators/{name}": text for name, text in operator_pages(verified).items()},
         **{f"optimizers/{name}": text for name, text in optimizer_pages(laws, verified).items()},
         **claim_pages(claims, verified),
-        "deviations": deviations_page(list(verified.verdicts)),
+        "deviations": deviations_page(laws),
         "saboteurs": saboteurs_page(kills, list(verified.verdicts)),
     }
     files = {f"{name}.md": text for name, text in pages.items()}
@@ -110,8 +110,10 @@ def profile_table() -> str:
     return table(("profile", "examples a law", "inputs", "time limit a law"), rows) + "\n"
 
 
-def deviations_page(known: Sequence[str]) -> str:
-    """Return the page of known violations of stock torch."""
+def deviations_page(laws: Sequence[Law]) -> str:
+    """Return the page of known violations of stock torch, each beside what it violates."""
+    by_id = {law_id: law for law in laws for law_id in law.ids()}
+    known = list(by_id)
     sections: list[str] = []
     for entry in read_deviations(SHIPPED):
         versions = f"torch `{entry.torch}`" if entry.torch else "every version tried"
@@ -121,6 +123,10 @@ def deviations_page(known: Sequence[str]) -> str:
             f"{law_link(entry.law, known)} on target `{entry.target}`, {versions}: "
             f"{prose(entry.reason)} ({report})."
         )
+        violated = next((by_id[i] for i in matching(known, entry.law)), None)
+        if violated:
+            promise = violated.documentation(None)
+            sections.append(f"> {prose(violated.statement)} [torch's documentation]({promise})")
         if entry.inputs:
             sections.append(f"Where `{entry.inputs}`; the law is held to all other inputs.")
         script = entry.counterexample or entry.crash
