@@ -18,7 +18,7 @@ from conformance.report.examples import run_blocks
 from conformance.report.law_links import law_link
 from conformance.report.operator_pages import operator_pages
 from conformance.report.optimizer_pages import optimizer_pages
-from conformance.report.pages import claims_of, deviations_page
+from conformance.report.pages import claims_of, deviations_page, saboteurs_page
 from conformance.report.text import prose, sentence, table
 from conformance.report.verified import Verified, read_verified
 from strategies.optimizer_tables import OPTIONS
@@ -198,6 +198,14 @@ def test_deviations_stand_beside_what_they_violate() -> None:
     assert f"> {prose(law.statement)} [torch's documentation]({law.documentation(None)})" in section
     assert "(#law-backward.cotangent-unchanged)" in section
     assert ":class: shown" in section
+
+
+def test_a_saboteur_that_lives_is_shown() -> None:
+    kill: dict[str, Any] = {"saboteur": "twice", "breaks": "adds * twice", "law": "graph.recorded",
+            "caught": False, "message": "1 | 2"}  # fmt: skip
+    text = saboteurs_page([kill], ["graph.recorded"])
+    link = "[`graph.recorded`](#law-graph.recorded)"
+    assert f"| `twice` | adds \\* twice | {link} | **no** | `1 \\| 2` |" in text
 
 
 def test_text_is_made_harmless() -> None:

@@ -123,9 +123,9 @@ def deviations_page(laws: Sequence[Law]) -> str:
             f"{law_link(entry.law, known)} on target `{entry.target}`, {versions}: "
             f"{prose(entry.reason)} ({report})."
         )
-        violated = next((by_id[i] for i in matching(known, entry.law)), None)
-        if violated:
-            promise = violated.documentation(None)
+        for law_id in matching(known, entry.law)[:1]:
+            violated = by_id[law_id]
+            promise = violated.documentation(law_id.partition(":")[2] or None)
             sections.append(f"> {prose(violated.statement)} [torch's documentation]({promise})")
         if entry.inputs:
             sections.append(f"Where `{entry.inputs}`; the law is held to all other inputs.")
