@@ -1,36 +1,55 @@
-"""Sphinx configuration. The semantics pages are written anew from a run at every build."""
+"""Sphinx configuration. All that is said of laws is written anew from a run at every build."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
 import conformance
-from conformance.cli import reference
 from conformance.report.pages import write_pages
 
 HERE = Path(__file__).parent
 BUILD = HERE / "_build"
+sys.path.insert(0, str(HERE))
 
 project = "autograd-conformance"
 author = "the autograd-conformance authors"
 release = version = conformance.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "extensions.pictures",
+    "extensions.reference",
+    "extensions.runnable",
+]
 html_theme = "furo"
 html_title = f"autograd-conformance {release}"
-exclude_patterns = ["_build"]
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+html_show_copyright = False
+html_show_sourcelink = False
+html_copy_source = False
+exclude_patterns = ["_build", "handbook", "extensions"]
+myst_enable_extensions = ["attrs_inline", "attrs_block", "colon_fence"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 nitpicky = False
+linkcheck_anchors = False
+linkcheck_timeout = 30
+linkcheck_workers = 4
 
 
 def _write_pages(_: Sphinx) -> None:
+    """Take the run of this machine first, then what was recorded elsewhere."""
+    others = sorted(set(BUILD.glob("*.jsonl")) - {BUILD / "cpu.jsonl"})
     kills = json.loads((BUILD / "saboteurs.json").read_text())
-    write_pages(BUILD / "cpu.jsonl", kills, HERE / "semantics")
-    (HERE / "semantics" / "commands.md").write_text(reference())
+    write_pages([BUILD / "cpu.jsonl", *others], kills, HERE / "semantics", HERE / "handbook")
 
 
 def setup(app: Sphinx) -> None:

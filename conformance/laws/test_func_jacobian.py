@@ -1,4 +1,4 @@
-"""torch.func: Jacobians, Hessians and third derivatives, by each composition of transforms."""
+"""Jacobians by torch.func: with Hessians, third derivatives, by each way to compose transforms."""
 
 from functools import partial
 

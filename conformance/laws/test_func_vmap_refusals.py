@@ -1,4 +1,4 @@
-"""torch.func.vmap: random numbers within it, and what it refuses."""
+"""Limits of vmap: random numbers within it, and what it refuses."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""torch.autograd.functional: products of derivatives with vectors, and what it refuses."""
+"""Products by torch.autograd.functional: derivatives times vectors, and what it refuses."""
 
 from functools import partial
 from typing import Any

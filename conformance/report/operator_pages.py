@@ -7,17 +7,15 @@ operator which law has seen which dtype, what the operator is excused from, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from conformance.law import documentation_link, shipped_laws
 from conformance.operators import FAMILIES, Operator
-from conformance.report.text import page, table
+from conformance.report.law_links import PREFIX, law_label, operator_label
+from conformance.report.text import contents, matrix, page, prose, table
+from conformance.report.verified import Line, Verified, reason
 
-PREFIX = "operators."
-SIGNS = {"holds": "✓", "deviates": "deviates", "unsupported": "no"}
+SIGNS = {"holds": "✓", "deviates": "≠", "unsupported": "○"}
 """How verdicts read in tables; every other one is written out."""
-
-Verdicts = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def laws_over_operators() -> dict[str, str]:
@@ -34,32 +32,32 @@ def laws_over_operators() -> dict[str, str]:
     }
 
 
-def operator_pages(verdicts: Verdicts, note: str) -> dict[str, str]:
+def operator_pages(verified: Verified) -> dict[str, str]:
     """Return the text of each page by its name: the contents, then one for each family."""
     laws = laws_over_operators()
-    pages = {"catalogue": _contents(laws, verdicts, note)}
+    pages = {"index": _contents(laws, verified)}
     for name, family in FAMILIES.items():
-        pages[f"catalogue-{name}"] = _family_page(name, family, laws, verdicts, note)
+        pages[name] = _family_page(name, family, laws, verified)
     return pages
 
 
-def _contents(laws: Mapping[str, str], verdicts: Verdicts, note: str) -> str:
+def _contents(laws: Mapping[str, str], verified: Verified) -> str:
     rows = []
     for name, family in FAMILIES.items():
-        found = [_verdict(law, o, verdicts) for o in family for law in laws]
+        found = [_verdict(law, o, verified) for o in family for law in laws]
         counts = ", ".join(f"{found.count(kind)} {kind}" for kind in dict.fromkeys(found) if kind)
         callables = len({operator.name for operator in family})
-        rows.append((f"[{_title(name)}](catalogue-{name}.md)", str(callables), counts))
+        rows.append((f"[{_title(name)}]({name}.md)", str(callables), counts))
     total = len({operator.name for family in FAMILIES.values() for operator in family})
     return page(
         "# Operators",
         f"{total} operators of torch, each under every law below that applies to it, in each "
         "dtype that it supports.",
-        note,
         table(("family", "operators", "verdicts"), rows),
         "## The laws",
-        table(("law", "says"), [(f"`{law}`", says) for law, says in laws.items()]),
-        "```{toctree}\n:hidden:\n" + "\n".join(f"catalogue-{name}" for name in FAMILIES) + "\n```",
+        table(("law", "says"), [(_law(law), prose(says)) for law, says in laws.items()]),
+        verified.note(),
+        contents(FAMILIES),
     )
 
 
@@ -67,23 +65,24 @@ def _family_page(
     name: str,
     family: Sequence[Operator],
     laws: Mapping[str, str],
-    verdicts: Verdicts,
-    note: str,
+    verified: Verified,
 ) -> str:
-    applied = [law for law in laws if any(_verdict(law, o, verdicts) for o in family)]
+    applied = [law for law in laws if any(_verdict(law, o, verified) for o in family)]
     rows = [
         (
-            f"[`{operator.key}`](#{_label(operator)})",
-            *(SIGNS.get(v, v) for v in (_verdict(law, operator, verdicts) for law in applied)),
+            f"[`{operator.key}`](#{operator_label(operator)})",
+            *(SIGNS.get(v, v) for v in (_verdict(law, operator, verified) for law in applied)),
         )
         for operator in family
     ]
     return page(
         f"# {_title(name)}",
-        note,
-        "✓ holds; no: the device has no such operation; empty: the law does not apply.",
-        table(("operator", *applied), rows),
-        *(section for operator in family for section in _operator(operator, applied, verdicts)),
+        "✓ holds; ≠ deviates, as told below; ○ the device has no such operation; empty: the law "
+        "does not apply.",
+        matrix(("operator", *map(_law, applied)), rows),
+        *(section for operator in family for section in _operator(operator, applied, verified)),
+        "---",
+        verified.note(),
     )
 
 
@@ -91,18 +90,17 @@ def _title(family: str) -> str:
     return family.replace("_", " ").capitalize()
 
 
-def _label(operator: Operator) -> str:
-    """A link's target: the whole name, since keys differ in case alone, as those of T and t."""
-    return f"operator-{operator.name}-{operator.variant}".lower()
+def _law(name: str) -> str:
+    return f"[`{name}`](#{law_label(PREFIX + name)})"
 
 
-def _operator(operator: Operator, laws: Sequence[str], verdicts: Verdicts) -> list[str]:
-    seen = {law: _dtypes(law, operator, verdicts) for law in laws}
+def _operator(operator: Operator, laws: Sequence[str], verified: Verified) -> list[str]:
+    seen = {law: _dtypes(law, operator, verified) for law in laws}
     dtypes = [str(dtype).removeprefix("torch.") for dtype in operator.supported]
     rows = [
         (law, *(SIGNS["holds"] if dtype in seen[law] else "" for dtype in dtypes))
         for law in laws
-        if _verdict(law, operator, verdicts) == "holds"
+        if _verdict(law, operator, verified) == "holds"
     ]
     spelled = dict.fromkeys(
         getattr(spelling, "__name__", spelling)
@@ -110,13 +108,16 @@ def _operator(operator: Operator, laws: Sequence[str], verdicts: Verdicts) -> li
         if spelling
     )
     parts = [
-        f"({_label(operator)})=\n## `{operator.key}`",
+        f"({operator_label(operator)})=\n## `{operator.key}`",
         f"[torch's documentation]({documentation_link(operator.page)}). Spellings: "
         + ", ".join(f"`{spelling}`" for spelling in spelled)
         + (" and `out=`." if operator.out else "."),
-        table(("law", *dtypes), rows) if rows else "",
+        matrix(("law", *dtypes), rows) if rows else "",
     ]
-    parts += [f"Excused from `{law}`: {reason}." for law, reason in operator.excused.items()]
+    for law in laws:
+        for why in dict.fromkeys(map(reason, _lines(law, operator, verified))):
+            parts += [f"≠ `{law}`: {why}."] if why else []
+    parts += [f"Excused from `{law}`: {prose(why)}." for law, why in operator.excused.items()]
     if operator.rejections:
         rejected = [
             (f"`{r.illegal}`", f"`{r.legal}`", f"{r.error}: `{r.message}`")
@@ -126,16 +127,16 @@ def _operator(operator: Operator, laws: Sequence[str], verdicts: Verdicts) -> li
     return parts
 
 
-def _lines(law: str, operator: Operator, verdicts: Verdicts) -> Sequence[Mapping[str, Any]]:
-    return verdicts.get(f"{PREFIX}{law}:{operator.key}", ())
+def _lines(law: str, operator: Operator, verified: Verified) -> Sequence[Line]:
+    return verified.lines([f"{PREFIX}{law}:{operator.key}"])
 
 
-def _verdict(law: str, operator: Operator, verdicts: Verdicts) -> str:
+def _verdict(law: str, operator: Operator, verified: Verified) -> str:
     """The worst verdict over the targets of the run, or nothing where the law does not apply."""
-    found = [line["verdict"] for line in _lines(law, operator, verdicts)]
+    found = [line["verdict"] for line in _lines(law, operator, verified)]
     return next((kind for kind in found if kind != "holds"), found[0] if found else "")
 
 
-def _dtypes(law: str, operator: Operator, verdicts: Verdicts) -> set[str]:
-    lines = _lines(law, operator, verdicts)
+def _dtypes(law: str, operator: Operator, verified: Verified) -> set[str]:
+    lines = _lines(law, operator, verified)
     return {dtype for line in lines for dtype in line["evidence"]["dtypes"]}
