@@ -68,6 +68,9 @@ OPTIONAL = {
     "arange": ("arange", "(5)", "(0, 5, 1, out=None, dtype=None, device=None)"),
     "logspace": ("logspace", "(0, 1, 3)", "(0, 1, 3, base=10.0, out=None, dtype=None)"),
     "rand": ("rand", "(3)", "(3, generator=None, dtype=None, pin_memory=False)"),
+    "normal-mean": ("normal", "(mean=0.0, std=x.abs())", "(std=x.abs())"),
+    "normal-std": ("normal", "(mean=x)", "(mean=x, std=1.0)"),
+    "randint-low": ("randint", "(9, (2,))", "(0, 9, (2,), generator=None)"),
     "randperm": ("randperm", "(9)", "(9, generator=None, dtype=torch.int64, requires_grad=False)"),
     "multinomial": (
         "multinomial", "(m[0] + 1.0, 1)", "(m[0] + 1.0, 1, replacement=False, generator=None)",
@@ -113,7 +116,6 @@ REJECTED = {
     "randint-size-as-number": ("randint", "(3, (2,))", "(3, 2)", "size"),
     "randint-size-as-numbers": ("randint", "(3, 4, (2,))", "(3, 4, 2)", "invalid combination"),
     "normal-without-size": ("normal", "(0.0, 1.0, (2,))", "(0.0, 1.0)", "invalid combination"),
-    "normal-without-mean": ("normal", "(0.0, std=x.abs())", "(std=x.abs())", "mean"),
     "normal-size-beside-tensor": (
         "normal", "(x, 1.0)", "(x, 1.0, (2, 4, 6))", "invalid combination",
     ),
