@@ -26,14 +26,15 @@ def filling(deterministic):
     """Turn deterministic algorithms, which fill uninitialised memory, on or off for a block."""
     before = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
-    fills = torch.utils.deterministic.fill_uninitialized_memory
+    setting = "fill_uninitialized_memory"
+    fills = getattr(torch.utils.deterministic, setting)
     torch.use_deterministic_algorithms(deterministic)
-    torch.utils.deterministic.fill_uninitialized_memory = True
+    setattr(torch.utils.deterministic, setting, True)
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warns)
-        torch.utils.deterministic.fill_uninitialized_memory = fills
+        setattr(torch.utils.deterministic, setting, fills)
 
 
 def made(name, model):

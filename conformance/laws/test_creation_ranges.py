@@ -243,7 +243,7 @@ def test_arange_decimals(target, start, width, step, dtype):
     dtype=st.sampled_from((torch.int64, torch.int32, torch.int16)),
 )
 def test_linspace_truncates(target, start, end, parts, dtype):
-    """linspace with an integral dtype cuts off the fractions of its values, which are not even then.
+    """linspace with an integral dtype cuts off the fractions of its values: they are not even then.
 
     Both ends are exact; a single step is the start alone.
     """

@@ -103,7 +103,7 @@ def test_normal_defaults(target, seed, mean):
 @law("random.like-integral", docs="torch.rand_like", level="should", over=CONTINUOUS)
 @given(seed=seeds(), model=tensors(dtype="integral", shape=WITH_ELEMENTS), dtype=dtypes("floating"))
 def test_like_integral(target, case, seed, model, dtype):
-    """rand_like and randn_like of an integral model are refused unless a floating dtype is given."""
+    """rand_like and randn_like of an integral model are refused without a floating dtype."""
     torch.manual_seed(seed)
     result = target.run(case, model, dtype=dtype)
     compare.fact((result.shape, result.dtype), (model.shape, dtype), "shape and dtype")

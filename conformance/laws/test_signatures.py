@@ -109,7 +109,7 @@ OPTIONAL = {
 REJECTED = {
     "linspace-without-steps": ("linspace", "(0, 1, 5)", "(0, 1)", "steps"),
     "logspace-without-steps": ("logspace", "(0, 1, 5)", "(0, 1)", "steps"),
-    "tensor-dtype-by-position": ("tensor", "([1.5], dtype=x.dtype)", "([1.5], x.dtype)", "position"),
+    "tensor-dtype-by-position": ("tensor", "([1], dtype=x.dtype)", "([1], x.dtype)", "position"),
     "full-without-fill": ("full", "((2,), 1.5)", "((2,))", "fill_value"),
     "full-size-as-number": ("full", "((2,), 1.5)", "(2, 1.5)", "size"),
     "zeros_like-array": ("zeros_like", "(x)", "(x.cpu().numpy())", "must be Tensor"),
