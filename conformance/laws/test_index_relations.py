@@ -19,6 +19,12 @@ NARROW = {
     "scatter_add": ("torch.scatter_add", True),
 }
 
+MASKED = {
+    "masked_select": ("torch.masked_select", ()),
+    "masked_fill": ("torch.masked_fill", (7.0,)),
+    "masked_scatter": ("torch.masked_scatter", ("source",)),
+}
+
 
 @st.composite
 def searched(draw):
@@ -132,4 +138,22 @@ def test_narrow_integers(target, case, x, narrow):
     before = compare.to_numpy(x)
     with compare.raises(RuntimeError, "Expected dtype int.* for index"):
         target.run(name, x, 1, positions.to(narrow), *source)
+    compare.unchanged(x, before, "x")
+
+
+@law("index-rejections.masks", docs="torch.masked_select", level="should", over=MASKED)
+@given(
+    x=tensors(dtype="floating", shape=(2, 3)),
+    dtype=st.sampled_from((torch.uint8, torch.int64, torch.int32, torch.float32)),
+)
+def test_masks(target, case, x, dtype):
+    """masked_select, masked_fill and masked_scatter take masks of bool, and none of 0 and 1."""
+    name, further = case
+    mask = torch.tensor([[1, 0, 1], [0, 1, 1]], device=target.device)
+    arguments = [torch.ones_like(x) if value == "source" else value for value in further]
+    before = compare.to_numpy(x)
+    result = target.run(name, x, mask.bool(), *arguments)
+    compare.fact(result.dtype, x.dtype, "dtype of the legal form")
+    with compare.raises(RuntimeError, "[Bb]ool"):
+        target.run(name, x, mask.to(dtype), *arguments)
     compare.unchanged(x, before, "x")

@@ -110,6 +110,9 @@ REJECTED = {
     "linspace-without-steps": ("linspace", "(0, 1, 5)", "(0, 1)", "steps"),
     "logspace-without-steps": ("logspace", "(0, 1, 5)", "(0, 1)", "steps"),
     "tensor-dtype-by-position": ("tensor", "([1], dtype=x.dtype)", "([1], x.dtype)", "position"),
+    "legacy-number": ("Tensor", "([1.5])", "(1.5)", "must be a sequence"),
+    "legacy-bool": ("Tensor", "([True])", "(True)", "must be a sequence"),
+    "legacy-dtype": ("Tensor", "([1.5])", "([1.5], dtype=torch.float64)", "dtype"),
     "full-without-fill": ("full", "((2,), 1.5)", "((2,))", "fill_value"),
     "full-size-as-number": ("full", "((2,), 1.5)", "(2, 1.5)", "size"),
     "zeros_like-array": ("zeros_like", "(x)", "(x.cpu().numpy())", "must be Tensor"),
@@ -156,7 +159,7 @@ X = tensors(dtype=torch.float32, shape=(2, 4, 6), layouts=("contiguous", "transp
 
 
 def page(case):
-    return f"torch.{case[0]}"
+    return "tensors.html#torch.Tensor" if case[0] == "Tensor" else f"torch.{case[0]}"
 
 
 def operands(x):

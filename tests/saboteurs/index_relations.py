@@ -78,4 +78,10 @@ SABOTEURS = (
         ("index-rejections.narrow-integers:gather",), "raised nothing",
         accepting(torch, "gather", RuntimeError, _through_long),
     ),
+    Saboteur(
+        "masked-select-bytes", "masked_select takes a mask of uint8",
+        ("index-rejections.masks:masked_select",), "raised nothing",
+        accepting(torch, "masked_select", RuntimeError,
+                  lambda x, mask: x[mask.bool()]),
+    ),
 )  # fmt: skip
