@@ -113,3 +113,22 @@ def test_tensor_options(target, data, default):
         compare.equal(result, expected, dtype=plain.dtype)
         found = (result.device, result.requires_grad, result.is_pinned())
         compare.fact(found, (target.device, False, False), "device, requires_grad, is_pinned")
+
+
+@law("creation.tensor-pinned", docs="torch.tensor", level="should")
+@given(data=tensors(dtype="any", shape=shapes(min_side=1, max_elements=12)))
+def test_tensor_pinned(target, data):
+    """tensor with pin_memory=True is in pinned memory, and an error where no accelerator is.
+
+    Always on the CPU, whose memory alone is pinned.
+    """
+    listed = data.tolist()
+    plain = torch.tensor(listed, device="cpu", dtype=data.dtype)
+    compare.equal(plain, compare.to_numpy(data), dtype=data.dtype)
+    if torch.accelerator.is_available():
+        pinned = torch.tensor(listed, device="cpu", dtype=data.dtype, pin_memory=True)
+        compare.fact(pinned.is_pinned(), True, "pinned")
+        compare.equal(pinned, compare.to_numpy(data), dtype=data.dtype)
+    else:
+        with compare.raises(RuntimeError, "accelerator|CUDA|NVIDIA"):
+            torch.tensor(listed, device="cpu", dtype=data.dtype, pin_memory=True)

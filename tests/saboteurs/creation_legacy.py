@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from tests.saboteurs.creation_data import legacy
-from tests.saboteurs.faults import accepting, rewriting, when
+from tests.saboteurs.faults import accepting, dropping, rewriting, when
 from tests.saboteurs.saboteur import Saboteur, replacing
 
 Tensor = torch.Tensor
@@ -104,6 +104,11 @@ SABOTEURS = (
     Saboteur(
         "tensor-dtype-none", "tensor takes dtype=None for float32",
         ("creation.tensor-options",), "dtype", replacing(torch, "tensor", _pins),
+    ),
+    Saboteur(
+        "tensor-not-pinned", "tensor ignores pin_memory",
+        ("creation.tensor-pinned",), "raised nothing" if not torch.accelerator.is_available()
+        else "pinned", dropping(torch, "tensor", "pin_memory"),
     ),
     Saboteur(
         "full-out-integral", "full gives an integral out the dtype float32",
