@@ -104,8 +104,12 @@ def test_tensor_options(target, data, default):
     try:
         with torch.device(target.device):
             plain = torch.tensor(listed)
-            options = {"dtype": None, "device": None, "requires_grad": False, "pin_memory": False}
-            asked = [torch.tensor(listed, **{name: option}) for name, option in options.items()]
+            asked = [
+                torch.tensor(listed, dtype=None),
+                torch.tensor(listed, device=None),
+                torch.tensor(listed, requires_grad=False),
+                torch.tensor(listed, pin_memory=False),
+            ]
     finally:
         torch.set_default_dtype(before)
     expected = compare.to_numpy(plain)
