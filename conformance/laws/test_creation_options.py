@@ -48,6 +48,7 @@ OUT = {
     "linspace": ("torch.linspace", (4, 0, 5), (4, 3, 2, 1, 0), 0),
     "logspace": ("torch.logspace", (0, 3, 4, 2.0), (1, 2, 4, 8), 4),
 }
+OUT_INTEGRAL = {name: case for name, case in OUT.items() if name != "logspace"}
 FORMATS = ("contiguous_format", "channels_last", "channels_last_3d")
 SPARSE = {"zeros": "torch.zeros", "empty": "torch.empty"}
 INFERRED = {
@@ -272,6 +273,11 @@ def outs(case):
     return tensors(dtype="floating", shape=np.shape(case[2]), layouts=layouts)
 
 
+def integral_outs(case):
+    integers = st.sampled_from((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8))
+    return tensors(dtype=integers, shape=np.shape(case[2]), layouts=WRITABLE)
+
+
 @law("creation.out", docs="torch.zeros", over=OUT)
 @given(out=outs)
 def test_out(target, case, out):
@@ -288,6 +294,16 @@ def test_out(target, case, out):
     compare.fact(geometry_of(out), geometry, "geometry of out")
     bound = roundings * torch.finfo(out.dtype).eps * np.abs(expected)
     compare.close(memory, expected, bound=bound, dtype=out.dtype, what="memory of out")
+
+
+@law("creation.out-integral", docs="torch.zeros", over=OUT_INTEGRAL)
+@given(out=integral_outs)
+def test_out_integral(target, case, out):
+    """A factory given an integral out writes its values there as integers of that dtype."""
+    name, arguments, values, _ = case
+    result = target.run(name, *arguments, out=out)
+    compare.fact(result is out, True, "returns out")
+    compare.equal(out, np.array(values), dtype=out.dtype, what="out")
 
 
 @law("creation.out-resized", docs="torch.zeros", level="should", over=OUT)

@@ -1,6 +1,6 @@
 """Ranges: the values of arange, linspace and logspace, and what they reject."""
 
-from math import inf, log, nan
+from math import ceil, inf, log, nan
 
 import numpy as np
 import torch
@@ -212,3 +212,44 @@ def test_tensor_ends(target, case, ends, count):
     long = [end.reshape(1) if torch.is_tensor(end) else end for end in mixed]
     with compare.raises(RuntimeError, "0-dimensional"):
         target.run(name, *long, count, **place)
+
+
+@law("creation.arange-decimals", docs="torch.arange", level="should")
+@given(
+    start=st.integers(-50, 50),
+    width=st.integers(0, 60),
+    step=st.integers(1, 30),
+    dtype=st.sampled_from((torch.float32, torch.float64)),
+)
+def test_arange_decimals(target, start, width, step, dtype):
+    """arange of decimal fractions has as many values as double precision says, its end perhaps too.
+
+    ceil((end - start) / step) many, with its roundings: arange(1, 1.3, 0.1) has the four values
+    1, 1.1, 1.2 and 1.3. "Non-integer step is subject to floating point rounding errors when
+    comparing against end".
+    """
+    first, last, each = start / 10, (start + width) / 10, step / 10
+    count = ceil((last - first) / each)
+    result = target.run("torch.arange", first, last, each, dtype=dtype, device=target.device)
+    bound = 8 * torch.finfo(dtype).eps * max(abs(first), abs(last), each)
+    compare.close(result, first + np.arange(count) * each, bound=bound, dtype=dtype)
+
+
+@law("creation.linspace-truncates", docs="torch.linspace", level="should")
+@given(
+    start=st.integers(-40, 40),
+    end=st.integers(-40, 40),
+    parts=st.sampled_from((1, 2, 4, 8)),
+    dtype=st.sampled_from((torch.int64, torch.int32, torch.int16)),
+)
+def test_linspace_truncates(target, start, end, parts, dtype):
+    """linspace with an integral dtype cuts off the fractions of its values: they are not even then.
+
+    Both ends are exact; a single step is the start alone.
+    """
+    exact = start + (end - start) / parts * np.arange(parts + 1)
+    place = {"dtype": dtype, "device": target.device}
+    result = target.run("torch.linspace", start, end, parts + 1, **place)
+    compare.equal(result, np.trunc(exact).astype(np.int64), dtype=dtype)
+    alone = target.run("torch.linspace", start, end, 1, **place)
+    compare.equal(alone, np.array([start]), dtype=dtype, what="a single step")

@@ -144,7 +144,7 @@ def _whole_elements(buffer: Any, *, offset: int = 0, **keywords: Any) -> tuple[A
     return (buffer,), {"offset": offset // width * width, **keywords}
 
 
-def _legacy(change: Any) -> Any:
+def legacy(change: Any) -> Any:
     """Replace the class torch.Tensor by a function, for those who call it by its name in torch."""
 
     def make(original: Any) -> Any:
@@ -258,12 +258,12 @@ SABOTEURS = (
     ),
     Saboteur(
         "legacy-single", "torch.Tensor of a size is float32 whatever the default dtype",
-        ("creation.legacy-size",), "dtype", replacing(torch, "Tensor", _legacy(_always_single)),
+        ("creation.legacy-size",), "dtype", replacing(torch, "Tensor", legacy(_always_single)),
     ),
     Saboteur(
         "legacy-list-is-size", "torch.Tensor takes a list of one integer for a size",
         ("creation.legacy-data",), "result",
-        replacing(torch, "Tensor", _legacy(_two_numbers_are_a_size)),
+        replacing(torch, "Tensor", legacy(_two_numbers_are_a_size)),
     ),
     Saboteur(
         "asarray-dropped-grad", "asarray ignores requires_grad=False",

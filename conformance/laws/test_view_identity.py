@@ -1,0 +1,82 @@
+"""Tensors as objects: a view is one of its own, whose sizes and layout say what it looks at."""
+
+import math
+
+import torch
+
+from conformance import compare
+from conformance.law import given, law
+from conformance.scenarios import memory
+from conformance.target import resolve
+from strategies import shapes, tensors
+from strategies.view_calls import strided_tensors
+
+SAME_ELEMENTS = {
+    "view_as": ("torch.Tensor.view_as", "self"),
+    "detach": ("torch.Tensor.detach", ""),
+    "alias": ("torch.Tensor.__getitem__", "all"),
+    "data": ("torch.Tensor.data", ""),
+    "expand_as": ("torch.Tensor.expand_as", "self"),
+    "movedim": ("torch.Tensor.movedim", "none"),
+}
+
+
+@law("views.objects", docs="tensor_view.html", over=SAME_ELEMENTS)
+@given(base=strided_tensors())
+def test_objects(target, case, base):
+    """A view is another object than its base, though both are one memory from the same address.
+
+    Whereas assigning a tensor to another name makes no object.
+    """
+    name, further = case
+    arguments = {"self": (base,), "all": (...,), "none": ((), ()), "": ()}[further]
+    expected = compare.to_numpy(base)
+    result = resolve(name)(base, *arguments)
+    compare.fact(result is base, False, "is its base")
+    compare.equal(result, expected, dtype=base.dtype)
+    memory.check_shares(result, base, True)
+    compare.fact(result.data_ptr(), base.data_ptr(), "address")
+    renamed = base
+    compare.fact(id(renamed), id(base), "id of the same object by another name")
+
+
+@law("views.layout", docs="tensor_attributes.html#torch.layout")
+@given(tensor=strided_tensors(repeats=True))
+def test_layout(target, tensor):
+    """The layout of a dense tensor is torch.strided whatever its strides, contiguous or not."""
+    for found in (tensor, tensor.contiguous(), tensor.mT if tensor.dim() > 1 else tensor[None]):
+        compare.fact(found.layout, torch.strided, "layout")
+        compare.fact(len(found.stride()), found.dim(), "number of strides")
+
+
+@law("views.sizes", docs="torch.Tensor.size")
+@given(shape=shapes(), tensor=tensors(layouts=("contiguous", "transposed", "expanded")))
+def test_sizes(target, shape, tensor):
+    """size() and shape are the same torch.Size, a tuple; dim and numel count sides and elements.
+
+    size(dim) is one of the sides, counted from either end; numel of rank 0 is 1.
+    """
+    blank = (torch.zeros(shape, device=target.device), shape)
+    drawn = (tensor, compare.to_numpy(tensor).shape)
+    for sized, sides in (blank, drawn):
+        found = (sized.shape, sized.size(), sized.dim(), sized.ndim, sized.numel())
+        rank, count = len(sides), math.prod(sides)
+        expected = (torch.Size(sides), torch.Size(sides), rank, rank, count)
+        compare.fact(found, expected, "shape, size(), dim(), ndim and numel()")
+        compare.fact(isinstance(sized.size(), tuple), True, "a size is a tuple")
+        compare.fact((torch.numel(sized), sized.nelement()), (count, count), "numel and nelement")
+        ends = [(sized.size(dim), sized.size(dim - rank)) for dim in range(rank)]
+        compare.fact(ends, [(side, side) for side in sides], "size(dim)")
+
+
+@law("views.method-only", docs="torch.Tensor.view", level="should")
+@given(tensor=strided_tensors())
+def test_method_only(target, tensor):
+    """view is a method alone, of which torch has no function; reshape is both, with one result."""
+    compare.fact(hasattr(torch, "view"), False, "torch has a function view")
+    expected = compare.to_numpy(tensor)
+    shape = tuple(tensor.shape)
+    for name in ("torch.Tensor.view", "torch.Tensor.reshape", "torch.reshape"):
+        result = target.run(name, tensor, shape)
+        compare.equal(result, expected, dtype=tensor.dtype, what=name)
+        memory.check_shares(result, tensor, True, name)

@@ -1,0 +1,48 @@
+"""Faults in what a view is as an object, in its sizes, and in the names of view and reshape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tests.saboteurs.faults import when
+from tests.saboteurs.saboteur import Saboteur, after, replacing
+
+Tensor = torch.Tensor
+
+
+def _same_object(original: Any) -> Any:
+    def view_as(self: Tensor, other: Tensor) -> Tensor:
+        return self if other is self else original(self, other)
+
+    return view_as
+
+
+def _densified(found: Tensor) -> Tensor:
+    return found.to_sparse() if found.dim() == 3 else found
+
+
+def _counts_sides(self: Tensor) -> int:
+    return len({*self.shape, self.dim()})
+
+
+SABOTEURS = (
+    Saboteur(
+        "view-as-self", "view_as of a tensor itself returns it",
+        ("views.objects:view_as",), "is its base", replacing(Tensor, "view_as", _same_object),
+    ),
+    Saboteur(
+        "contiguous-sparse", "contiguous of three dimensions is sparse",
+        ("views.layout",), "layout", after(Tensor, "contiguous", _densified),
+    ),
+    Saboteur(
+        "numel-of-nothing", "numel of a tensor without elements is 1",
+        ("views.sizes",), "numel", after(torch, "numel", lambda count: count or 1),
+    ),
+    Saboteur(
+        "reshape-copies", "reshape of two dimensions copies as a function",
+        ("views.method-only",), "shares storage",
+        when(torch, "reshape", lambda x, shape: len(shape) == 2, lambda found: found.clone()),
+    ),
+)  # fmt: skip
