@@ -28,6 +28,7 @@ from conformance.operators import (
     powers,
     rearrangement,
     reductions,
+    resizing,
     rounding,
     scans,
     scattering,
@@ -74,6 +75,7 @@ FAMILIES: Mapping[str, tuple[Operator, ...]] = {
     "class_losses": class_losses.OPERATORS,
     "layers": layers.OPERATORS,
     "pooling": pooling.OPERATORS,
+    "resizing": resizing.OPERATORS,
 }
 
 OPERATORS: Mapping[str, Operator] = {
