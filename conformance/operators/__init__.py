@@ -8,6 +8,7 @@ from typing import Any
 from conformance.operators import (
     activations,
     arithmetic,
+    bags,
     bitwise,
     broadcasting,
     class_losses,
@@ -74,6 +75,7 @@ FAMILIES: Mapping[str, tuple[Operator, ...]] = {
     "losses": losses.OPERATORS,
     "class_losses": class_losses.OPERATORS,
     "layers": layers.OPERATORS,
+    "bags": bags.OPERATORS,
     "pooling": pooling.OPERATORS,
     "resizing": resizing.OPERATORS,
 }
