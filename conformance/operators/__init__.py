@@ -8,6 +8,7 @@ from typing import Any
 from conformance.operators import (
     activations,
     arithmetic,
+    attention,
     bags,
     bitwise,
     broadcasting,
@@ -76,6 +77,7 @@ FAMILIES: Mapping[str, tuple[Operator, ...]] = {
     "class_losses": class_losses.OPERATORS,
     "layers": layers.OPERATORS,
     "bags": bags.OPERATORS,
+    "attention": attention.OPERATORS,
     "pooling": pooling.OPERATORS,
     "resizing": resizing.OPERATORS,
 }
