@@ -139,4 +139,8 @@ SABOTEURS = (
     Saboteur("parametrize-orthogonal", "wide orthogonal matrices are a little too short",
              ("parametrize.orthogonal:householder",), "product", replacing(
                  parametrizations._Orthogonal, "forward", _shortened)),
+    Saboteur("parametrize-orthogonal-zeros", "a weight of zeros stays so",
+             ("parametrize.orthogonal-singular:cayley",), "product", rewriting(
+                 parametrizations, "orthogonal", lambda m, **k: (
+                     (m,), {**k, "use_trivialization": True}))),
 )  # fmt: skip
