@@ -136,7 +136,8 @@ def test_orthogonal(target, case, shape, seed, based):
         tall = q if shape[-2] >= shape[-1] else q.swapaxes(-1, -2)
         product = torch.tensor(tall.swapaxes(-1, -2) @ tall)
         identity = np.broadcast_to(np.eye(min(shape[-2:])), tuple(product.shape))
-        compare.close(product, identity, bound=1e-11, dtype=torch.float64, what=what)
+        bound = 1e-10  # torch's matrix exponential is up to 4e-12 off
+        compare.close(product, identity, bound=bound, dtype=torch.float64, what=what)
 
     check("product at first")
     for number in range(2):
