@@ -8,6 +8,8 @@ from typing import Any
 from conformance.operators import (
     activations,
     arithmetic,
+    attention,
+    bags,
     bitwise,
     broadcasting,
     class_losses,
@@ -28,6 +30,7 @@ from conformance.operators import (
     powers,
     rearrangement,
     reductions,
+    resizing,
     rounding,
     scans,
     scattering,
@@ -73,7 +76,10 @@ FAMILIES: Mapping[str, tuple[Operator, ...]] = {
     "losses": losses.OPERATORS,
     "class_losses": class_losses.OPERATORS,
     "layers": layers.OPERATORS,
+    "bags": bags.OPERATORS,
+    "attention": attention.OPERATORS,
     "pooling": pooling.OPERATORS,
+    "resizing": resizing.OPERATORS,
 }
 
 OPERATORS: Mapping[str, Operator] = {

@@ -1,6 +1,7 @@
 """Recurrent layers step by step, from the equations of their documentation.
 
-Weights are those of one layer and direction: ``w_ih``, ``w_hh`` and, if any, both biases.
+Weights are those of one layer and direction: ``w_ih``, ``w_hh``, both biases if any, and the
+projection of an LSTM's output, if any: an odd number of weights has one.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def step(kind: str, x: Array, state: Sequence[Array], weights: Sequence[Array]) 
     ``GRU``: r, z, n; ``LSTM``: i, f, g, o, are the blocks of rows of the weights, in this order.
     """
     h = state[0]
-    from_input = x @ weights[0].T + (weights[2] if len(weights) > 2 else 0)
-    from_state = h @ weights[1].T + (weights[3] if len(weights) > 2 else 0)
+    from_input = x @ weights[0].T + (weights[2] if len(weights) > 3 else 0)
+    from_state = h @ weights[1].T + (weights[3] if len(weights) > 3 else 0)
     if kind in ("tanh", "relu"):
         total = from_input + from_state
         return [np.tanh(total) if kind == "tanh" else np.maximum(total, 0)]
@@ -39,7 +40,8 @@ def step(kind: str, x: Array, state: Sequence[Array], weights: Sequence[Array]) 
         return [(1 - update) * new + update * h]
     i, f, g, o = np.split(from_input + from_state, 4, axis=-1)
     cell = sigmoid(f) * state[1] + sigmoid(i) * np.tanh(g)
-    return [sigmoid(o) * np.tanh(cell), cell]
+    output = sigmoid(o) * np.tanh(cell)
+    return [output @ weights[-1].T if len(weights) % 2 else output, cell]
 
 
 def layers(
