@@ -76,9 +76,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one item a target, and a case where the law ranges over some."""
     found = getattr(metafunc.function, "__law__", None)
     if found is not None:
-        metafunc.parametrize("target", _law_session(metafunc.config).target_names)
+        session = _law_session(metafunc.config)
+        metafunc.parametrize("target", session.target_names)
         if found.cases:
-            metafunc.parametrize("case", list(found.cases))
+            metafunc.parametrize("case", session.cases(found))
 
 
 @pytest.hookimpl(trylast=True)

@@ -52,6 +52,14 @@ class LawSession:
                 reason = f"{type(error).__name__}: {error}".partition("\n")[0]
                 self.refusal = f"--load {module}: importing it failed ({reason})"
 
+    def cases(self, law: Law) -> list[str]:
+        """Return the cases of a law that are to run, or its first: every law is collected.
+
+        Ten thousand items take longer to make than a few laws to run.
+        """
+        kept = [case for case in law.cases if self._selected(f"{law.id}:{case}", law.chapter)]
+        return kept or [next(iter(law.cases))]
+
     def prepare(self, items: list[pytest.Item]) -> list[pytest.Item]:
         """Return the items to run. Refuses in one sentence what the options name wrongly."""
         try:
@@ -84,11 +92,16 @@ class LawSession:
         kept = [
             item
             for item, found in zip(items, map(self._identity, items), strict=True)
-            if selected(found["law"], found["chapter"], patterns, chapters)
-            and in_shard(found["law"], self.options["shard"])
+            if self._selected(found["law"], found["chapter"])
         ]
         self._begin(kept)
         return kept
+
+    def _selected(self, law_id: str, chapter: str) -> bool:
+        patterns, chapters = self.options["law"] or (), self.options["chapter"] or ()
+        return selected(law_id, chapter, patterns, chapters) and in_shard(
+            law_id, self.options["shard"]
+        )
 
     def _shipped(self) -> list[Law]:
         """Every law of the package, where an option may name one that was not collected."""
