@@ -57,7 +57,7 @@ BY_NAME = {name: (name, *found) for name, found in OPTIMIZERS.items()}
 
 def compiled_anew(name):
     """A module of that name, compiled from its source whatever byte code there is."""
-    path = importlib.import_module(name).__file__
+    path = str(importlib.import_module(name).__file__)
     loader = importlib.machinery.SourceFileLoader(name, path)
     module = ModuleType(name)
     module.__file__, module.__package__ = path, name.rpartition(".")[0]
@@ -69,7 +69,7 @@ def compiled_anew(name):
 def test_members(target, case):
     """Importing torch imports the packages of its documentation, as attributes of theirs."""
     name, _ = case
-    found = torch
+    found: object = torch
     for part in name.split(".")[1:]:
         found = getattr(found, part, None)
     compare.fact(found is importlib.import_module(name), True, f"{name} is an attribute")
@@ -158,9 +158,7 @@ def test_function(target, x):
     compare.fact(hasattr(torch, "Function"), False, "torch has a Function")
 
 
-@law(
-    "package.torchvision", docs="../../vision/stable/index.html", level="should"
-)
+@law("package.torchvision", docs="../../vision/stable/index.html", level="should")
 def test_torchvision(target):
     """torchvision is a package of its own: it has datasets, models, ops and transforms.
 

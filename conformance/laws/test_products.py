@@ -84,7 +84,7 @@ def test_numpy_dot(target, ranks, side, off, seed):
     Where NumPy says that the sides are not aligned, tensordot raises, unless one of them is 1.
     """
     shape = [*[2, 1, 3][: ranks[0] - 1], side]
-    other = [1, 3, 2][: ranks[1]]
+    other = [2, 3, 2][: ranks[1]]
     dim = max(ranks[1] - 2, 0)
     other[dim:] = [side + 2 * off, *other[dim:]][: ranks[1] - dim]
     x, y = numbers(shape, seed), numbers(other, seed + 1)

@@ -36,8 +36,8 @@ def _vector_and_batch(a: Tensor, b: Tensor, dims: Any) -> bool:
 
 SABOTEURS = (
     Saboteur(
-        "sub-of-expanded", "sub adds one where its second operand was expanded by hand",
-        ("broadcasting.expanded:sub",), "result by hand",
+        "sub-of-expanded", "sub adds one where its second operand is expanded",
+        ("broadcasting.expanded:sub",), "result",
         when(torch, "sub", _second_is_stretched, lambda result: result + 1),
     ),
     Saboteur(

@@ -13,9 +13,10 @@ Tensor = torch.Tensor
 
 
 def _forgets_index(original: Any) -> Any:
-    def device(kind: Any, *index: Any) -> Any:
-        text = kind if isinstance(kind, str) else ""
-        return original(text.removesuffix(":12") or kind, *index)
+    def device(type: Any, index: Any = None) -> Any:
+        text = type if isinstance(type, str) else ""
+        kind = text.removesuffix(":12") or type
+        return original(kind) if index is None else original(kind, index)
 
     return device
 
