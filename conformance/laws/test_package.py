@@ -35,7 +35,7 @@ MEMBERS = {
     "cuda": "cuda.html",
     "jit": "jit.html",
 }
-PATHS = {name: (f"torch.{name}", page) for name, page in MEMBERS.items()}
+PATHS = {name.replace(".", "-"): (f"torch.{name}", page) for name, page in MEMBERS.items()}
 SOURCES = (".c", ".cc", ".cpp", ".cu", ".py")
 WRONG_TYPES = {
     "add": ("torch.add(x, x)", "torch.add(x, 'one')"),
@@ -90,6 +90,17 @@ def test_headers(target):
     compare.fact(found, True, "torch/extension.h in a folder that is named")
     sources = [path.name for path in held if path.suffix in SOURCES]
     compare.fact(sources, [], "sources among the headers")
+
+
+@law("package.libraries", docs="cpp_extension.html", level="should")
+def test_libraries(target):
+    """library_paths names a folder of shared libraries, torch's own among them."""
+    from torch.utils import cpp_extension
+
+    folders = [Path(path) for path in cpp_extension.library_paths()]
+    held = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
+    libraries = [path for path in held if set(path.suffixes) & {".so", ".dylib", ".dll"}]
+    compare.fact(any("torch" in path.name for path in libraries), True, "a library of torch")
 
 
 @law("package.extension", docs="torch.html", level="should")

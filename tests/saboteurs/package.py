@@ -25,6 +25,13 @@ def _plant_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpp_extension, "include_paths", lambda: [*original(), folder])
 
 
+def _plant_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.utils import cpp_extension
+
+    folder = str(Path(torch.__file__).with_name("include"))
+    monkeypatch.setattr(cpp_extension, "library_paths", lambda: [folder])
+
+
 def _plant_stub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch._C, "__file__", "torch/_C/__init__.pyi")
 
@@ -69,6 +76,10 @@ SABOTEURS = (
     Saboteur(
         "include-paths-too-many", "include_paths names a folder of sources besides",
         ("package.headers",), "sources among the headers", _plant_sources,
+    ),
+    Saboteur(
+        "library-paths-of-headers", "library_paths names the folder of headers",
+        ("package.libraries",), "a library of torch", _plant_folder,
     ),
     Saboteur(
         "extension-is-stub", "torch._C says that it is a file of the folder of stubs",
