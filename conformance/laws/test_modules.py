@@ -340,10 +340,9 @@ CONVERSIONS = {
     "to-keyword": ("m.to(device=device, dtype=dtype)", "float64 float16"),
     "to-tensor": ("m.to(torch.zeros(1, dtype=dtype, device=device))", "float64 bfloat16"),
     "type": ("m.type(dtype)", "float64"),
-    "double": ("m.double()", "float64"),
-    "half": ("m.half()", "float16"),
+    "double": ("m.double()", "float64"), "half": ("m.half()", "float16"),
     "bfloat16": ("m.bfloat16()", "bfloat16"),
-}
+}  # fmt: skip
 
 
 @law("module.converted", docs=f"{hooks.MODULE}to", over=CONVERSIONS)
@@ -351,9 +350,8 @@ CONVERSIONS = {
 def test_converted(target, case, numbers, choice):
     """A conversion changes the dtype of a module's floating tensors in place, and returns it.
 
-    Of parameters, their gradients and buffers, those below too: each Parameter is still the same
-    object, with its flag. "This method modifies the module in-place." Integers stay integers,
-    unless the method is type, which casts all.
+    Of parameters, their gradients and buffers, those below too; each Parameter stays the same
+    object with its flag. Integers stay integers, unless the method is type, which casts all.
     """
     statement, names = case
     dtype = getattr(torch, names.split()[choice % len(names.split())])
@@ -367,8 +365,8 @@ def test_converted(target, case, numbers, choice):
     parameters, values = dict(module.named_parameters()), [number / 8 for number in numbers]
     given_to = {"torch": torch, "m": module, "dtype": dtype, "device": target.device}
     compare.fact(eval(statement, given_to) is module, True, "returns the module")
-    same = [now is parameters[name] for name, now in module.named_parameters()]
-    compare.fact(same, [True, True], "the same Parameter objects")
+    same = all(now is parameters[name] for name, now in module.named_parameters())
+    compare.fact((same, len(parameters)), (True, 2), "the same Parameter objects")
     compare.fact((inner.p.requires_grad, inner.frozen.requires_grad), (True, False), "flags")
     found = {"p": inner.p, "grad": inner.p.grad, "frozen": inner.frozen, "mean": inner.mean}
     for (name, tensor), factor in zip(found.items(), (1, 4, 2, 8), strict=True):

@@ -130,7 +130,7 @@ def test_wrong_types(target, case, x):
 @law("package.source", docs=lambda case: f"torch.optim.{case[0]}", level="should", over=BY_NAME)
 @given(
     start=tensors(dtype=torch.float64, shape=(3,)),
-    gradients=st.lists(st.integers(-8, 8), min_size=1, max_size=4),
+    gradients=st.lists(st.integers(1, 8), min_size=1, max_size=4),
 )
 def test_source(target, case, start, gradients):
     """A module of torch does what its source says: compiled anew, without byte code, the same."""
@@ -143,7 +143,7 @@ def test_source(target, case, start, gradients):
             parameter.grad = torch.full_like(parameter, gradient / 4)
             optimizer.step()
         made.append(parameter)
-    compare.fact(made[0].detach().equal(start), not any(gradients), "it did not move")
+    compare.fact(bool((made[0] < start).all()), True, "it moved down")
     compare.equal(made[1], compare.to_numpy(made[0]), dtype=torch.float64, what="as loaded")
 
 
