@@ -8,8 +8,9 @@ from torch.autograd import forward_ad
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference import derivatives
+from conformance.scenarios.passes import Recording
 from conformance.target import resolve
-from strategies import graph_tensors, polynomials, tensors
+from strategies import graph_tensors, polynomials, squares, tensors
 from strategies.functions import numpy_of
 from strategies.layouts import WRITABLE
 from strategies.view_calls import apply_step, view_chains
@@ -278,3 +279,29 @@ def test_forward_mode(target, case, f):
         if case != "torch.Tensor.detach_":
             kept = forward_ad.unpack_dual(original).tangent
             compare.close(kept, expected, bound=0.0, dtype=torch.float64, what="tangent kept")
+
+
+@law("detach.after-recording", docs="torch.Tensor.detach", level="should", over=SPELLINGS)
+@given(f=squares())
+def test_after_recording(target, case, f):
+    """Detaching a result does not keep its computation from being recorded, but lets go of it.
+
+    As many tensors are saved on the way as without; none of them outlives the detached result's
+    graph. Under no_grad none is saved.
+    """
+
+    def detached(*leaves):
+        return resolve(case)(f(*leaves))
+
+    leaves = f.leaves(target.device)
+    plain, cut, unrecorded = Recording(), Recording(), Recording()
+    kept = plain.run(f, *leaves)
+    result = cut.run(detached, *leaves)
+    with torch.no_grad():
+        unrecorded.run(f, *leaves)
+    compare.fact(len(cut.held), len(plain.held), "tensors saved for a detached result")
+    compare.fact((plain.alive() > 0, cut.alive()), (True, 0), "saved tensors are held")
+    compare.fact(len(unrecorded.held), 0, "tensors saved under no_grad")
+    compare.close(result, compare.to_numpy(kept), bound=0.0, dtype=torch.float64)
+    kept.backward()
+    compare.gradients(leaves, derivatives.gradient(numpy_of(f), f.points), f.reaches)

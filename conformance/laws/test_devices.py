@@ -145,6 +145,34 @@ def test_nothing_asked(target, tensor):
             compare.fact(result is tensor, True, "returns self")
 
 
+@law("devices.original-stays", docs="torch.Tensor.to", over=CASTS)
+@given(tensor=tensors(dtype="floating"), other=DTYPES, requires_grad=st.booleans())
+def test_original_stays(target, case, tensor, other, requires_grad):
+    """A conversion or a move leaves the tensor as it was: its result is what has been converted.
+
+    Values, dtype, device, memory and flags, of a leaf too: "Otherwise, the returned tensor is a
+    copy of self with the desired torch.dtype and torch.device."
+    """
+    tensor.requires_grad_(requires_grad)
+    values, version = compare.to_numpy(tensor), tensor._version
+    before = (
+        tensor.dtype,
+        tensor.device,
+        tensor.data_ptr(),
+        requires_grad,
+        True,
+        geometry_of(tensor),
+    )
+    result = case(tensor, other)
+    compare.fact(result.dtype, other, "dtype of the result")
+    compare.fact(torch.Tensor.to(tensor, "meta").device.type, "meta", "device of the result")
+    flags = (tensor.requires_grad, tensor.is_leaf)
+    found = (tensor.dtype, tensor.device, tensor.data_ptr(), *flags, geometry_of(tensor))
+    compare.fact(found, before, "dtype, device, memory, flags and geometry afterwards")
+    compare.fact(tensor._version, version, "version afterwards")
+    compare.unchanged(tensor, values, "original")
+
+
 @law("devices.copy", docs="torch.Tensor.to", over=TO)
 @given(tensor=tensors(dtype="any", values="any"), waits=st.booleans())
 def test_copy(target, case, tensor, waits):
@@ -233,6 +261,28 @@ def test_type_name(target, case, shape):
     other = torch.ones(shape, dtype=torch.float32, device=target.device)
     cast = torch.Tensor.type(other, found)
     compare.fact((cast.dtype, tuple(cast.shape)), (dtype, shape), "dtype and shape")
+
+
+CLASSES = {name: named for name, named in TYPES.items() if "complex" not in name}
+
+
+@law("devices.type-classes", docs="tensors.html", level="should", over=CLASSES)
+@given(shape=shapes())
+def test_type_classes(target, case, shape):
+    """The type of a tensor is a class in torch, and under the same name in torch.cuda.
+
+    A tensor is an instance of the class of its own dtype and device, and of no other's.
+    """
+    dtype, name = case
+    tensor = torch.zeros(shape, dtype=dtype, device=target.device)
+    on_cpu, on_cuda = getattr(torch, f"{name}Tensor"), getattr(torch.cuda, f"{name}Tensor")
+    compare.fact((on_cpu.__name__, on_cuda.__name__), (f"{name}Tensor",) * 2, "names")
+    compare.fact((on_cpu.dtype, on_cuda.dtype), (dtype, dtype), "dtypes")
+    here = target.device.type
+    for kind, place in ((on_cpu, "cpu"), (on_cuda, "cuda")):
+        compare.fact(isinstance(tensor, kind), here == place, f"instance of the class for {place}")
+    other = "Short" if name == "Float" else "Float"
+    compare.fact(isinstance(tensor, getattr(torch, f"{other}Tensor")), False, "of another class")
 
 
 @law("devices.type-rejected", docs="torch.Tensor.type", level="should")

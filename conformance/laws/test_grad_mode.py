@@ -1,5 +1,7 @@
 """Grad mode: when operations are recorded, and when recording comes back."""
 
+import warnings
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
@@ -254,6 +256,40 @@ def test_forward_mode(target, case, f):
     )
     compare.close(result, numpy_of(f)(*f.points), bound=0.0, dtype=torch.float64)
     compare.close(tangent, expected, bound=0.0, dtype=torch.float64, what="tangent")
+
+
+ENCODER = "torch.nn.TransformerEncoder"
+
+
+@law("grad-mode.fast-path", docs=ENCODER, level="should", over=KEPT_GRAPHS)
+@given(seed=st.integers(0, 999), lengths=st.lists(st.integers(1, 3), min_size=1, max_size=2))
+def test_fast_path(target, case, seed, lengths):
+    """Where grad mode is disabled an evaluated encoder pads its result with zeros.
+
+    "If True, input will automatically convert to nested tensor (and convert back on output)": in
+    evaluation, "autograd is disabled" being one condition. Elsewhere the numbers are those that
+    are recorded, but for rounding; so are those of padded places with nested tensors disabled.
+    """
+    context, arguments = case
+    length = 3
+    padding = torch.tensor([[n >= k for n in range(length)] for k in [*lengths, length]])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layer = torch.nn.TransformerEncoderLayer(4, 2, dim_feedforward=8, batch_first=True)
+        x = torch.randn(len(padding), length, 4, dtype=torch.float64).to(target.device)
+    layer = layer.to(target.device, torch.float64).eval()
+    for nested in (True, False):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nested tensors are called a prototype
+            encoder = resolve(ENCODER)(layer, num_layers=1, enable_nested_tensor=nested).eval()
+            mask = padding.to(target.device)
+            recorded = encoder(x, src_key_padding_mask=mask)
+            with resolve(context)(*arguments):
+                plain = encoder(x, src_key_padding_mask=mask)
+        compare.fact((recorded.requires_grad, plain.requires_grad), (True, False), "requires_grad")
+        expected = compare.to_numpy(recorded)
+        expected[padding.numpy()] *= not nested
+        compare.close(plain, expected, bound=1e-6, dtype=torch.float64, what="result unrecorded")
 
 
 INITIALIZERS = {

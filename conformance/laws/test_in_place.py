@@ -143,6 +143,24 @@ def test_leaf_rejected(target, case, pair, view):
         compare.unchanged(names[name], values, f"operand {name}")
 
 
+@law("in-place.leaf-message", docs=IN_PLACE, level="should", over=METHODS)
+@given(drawn=tensors(dtype="floating"), view=st.booleans())
+def test_leaf_message(target, case, drawn, view):
+    """The error says that the leaf, or a view of it, is being used in an in-place operation.
+
+    Not that it has been: nothing was written, and the version is what it was.
+    """
+    method, arguments = case
+    leaf = drawn.clone().requires_grad_()
+    version = leaf._version
+    resolve(method)(drawn.clone(), *arguments)
+    start = "^a view of a leaf" if view else "^a leaf"
+    told = f"{start} Variable that requires grad is being used in an in-place operation"
+    with compare.raises(RuntimeError, told):
+        resolve(method)(leaf[...] if view else leaf, *arguments)
+    compare.fact(leaf._version, version, "version afterwards")
+
+
 @law("in-place.leaf-written", docs="torch.no_grad", over=WRITES)
 @given(pair=pairs(), view=st.sampled_from(VIEWS[:-1]), by=st.sampled_from(tuple(PERMITTING)))
 def test_leaf_written(target, case, pair, view, by):

@@ -116,6 +116,24 @@ def test_numpy_shares(target, case, tensor):
     check_both_ways(host, array.copy, array.fill, "array")
 
 
+@law("interop.detached-array", docs="torch.Tensor.numpy")
+@given(leaf=tensors(dtype="floating", values="any", layouts=PLAIN, requires_grad=True))
+def test_detached_array(target, leaf):
+    """cpu and detach lead to numpy in either order, to the same array; on the CPU without a copy.
+
+    Neither changes the tensor's own flags.
+    """
+    leaf = leaf.detach().float().requires_grad_()
+    first, last = leaf.cpu().detach().numpy(), leaf.detach().cpu().numpy()
+    for name, array in (("cpu().detach()", first), ("detach().cpu()", last)):
+        compare.equal(torch.from_numpy(array.copy()), compare.to_numpy(leaf), dtype=torch.float32)
+        compare.fact(array.dtype.name, "float32", f"dtype by {name}")
+        if leaf.device.type == "cpu" and leaf.numel():
+            place = array.__array_interface__["data"][0]
+            compare.fact(place, leaf.data_ptr(), f"memory by {name}")
+    compare.fact((leaf.requires_grad, leaf.is_leaf), (True, True), "requires_grad, is_leaf")
+
+
 @law("interop.numpy-rejected", docs="torch.Tensor.numpy", over=UNFIT)
 @given(tensor=tensors(dtype="complex", shape=shapes(min_rank=1), layouts=("contiguous",)))
 def test_numpy_rejected(target, case, tensor):

@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
 
@@ -332,6 +333,47 @@ def test_copy(target, case, steps, frozen, evaluating):
             compare.fact(alone or not was.numel(), True, f"{name} has memory of its own")
     compare.fact(len({id(new) for new in pairs.values()}), len(pairs), "distinct members")
     compare.fact(list(copied.state_dict()), list(root.state_dict()), "names in the state")
+
+
+CONVERSIONS = {
+    "to": ("m.to(dtype)", "float64 float16 bfloat16"),
+    "to-keyword": ("m.to(device=device, dtype=dtype)", "float64 float16"),
+    "to-tensor": ("m.to(torch.zeros(1, dtype=dtype, device=device))", "float64 bfloat16"),
+    "type": ("m.type(dtype)", "float64"),
+    "double": ("m.double()", "float64"), "half": ("m.half()", "float16"),
+    "bfloat16": ("m.bfloat16()", "bfloat16"),
+}  # fmt: skip
+
+
+@law("module.converted", docs=f"{hooks.MODULE}to", over=CONVERSIONS)
+@given(numbers=st.lists(st.integers(-8, 8), min_size=3, max_size=3), choice=st.integers(0, 2))
+def test_converted(target, case, numbers, choice):
+    """A conversion changes the dtype of a module's floating tensors in place, and returns it.
+
+    Of parameters, their gradients and buffers, those below too; each Parameter stays the same
+    object with its flag. Integers stay integers, unless the method is type, which casts all.
+    """
+    statement, names = case
+    dtype = getattr(torch, names.split()[choice % len(names.split())])
+    inner = torch.nn.Module()
+    inner.p = torch.nn.Parameter(torch.tensor(numbers, dtype=torch.float32) / 8)
+    inner.frozen = torch.nn.Parameter(inner.p.detach() * 2, requires_grad=False)
+    inner.p.grad = inner.p.detach() * 4
+    inner.register_buffer("mean", inner.p.detach() * 8)
+    inner.register_buffer("count", torch.tensor(numbers))
+    module = torch.nn.Sequential(inner).to(target.device)
+    parameters, values = dict(module.named_parameters()), [number / 8 for number in numbers]
+    given_to = {"torch": torch, "m": module, "dtype": dtype, "device": target.device}
+    compare.fact(eval(statement, given_to) is module, True, "returns the module")
+    same = all(now is parameters[name] for name, now in module.named_parameters())
+    compare.fact((same, len(parameters)), (True, 2), "the same Parameter objects")
+    compare.fact((inner.p.requires_grad, inner.frozen.requires_grad), (True, False), "flags")
+    found = {"p": inner.p, "grad": inner.p.grad, "frozen": inner.frozen, "mean": inner.mean}
+    for (name, tensor), factor in zip(found.items(), (1, 4, 2, 8), strict=True):
+        expected = np.array(values) * factor
+        compare.close(tensor, expected, bound=0.0, dtype=dtype, what=name)
+    counted = dtype if case is CONVERSIONS["type"] else torch.int64
+    compare.equal(inner.count, np.array(numbers), dtype=counted, what="integers")
 
 
 @law("module.call", docs="torch.nn.Module")
