@@ -83,10 +83,10 @@ def test_heads(target, seed, options, call):
     more = None if added is None else added.reshape(-1, 2 if each_head else 1, queries, keys)
     more = None if more is None else np.broadcast_to(more, whole.shape)
     matrices, biases, output, extra = parts_of(module)
-    arrays = [compare.to_numpy(x) for x in inputs]
+    query, key, value = (compare.to_numpy(x) for x in inputs)
     zero = options.get("add_zero_attn", False)
     expected, weights = attention.multi_head_attention(
-        *arrays, 2, matrices, biases, output, extra, zero, whole, more
+        query, key, value, 2, matrices, biases, output, extra, zero, whole, more
     )
     weights = weights.mean(axis=1) if averaged else weights
     if not batched:

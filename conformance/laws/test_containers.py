@@ -1,6 +1,7 @@
 """Containers: lists and dicts of modules and parameters that are registered, and sequences."""
 
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 import torch
@@ -127,7 +128,7 @@ def test_sequential_input(target, count, kind):
     for _ in range(count):
         network.append(Wrapping())
     result = network(given_one)
-    expected = given_one
+    expected: Any = given_one
     for arguments, keywords in got:
         compare.fact((len(arguments), keywords), (1, {}), "arguments of a module")
         compare.fact(arguments[0], expected, "what a module gets")
@@ -219,7 +220,8 @@ def test_plain(target, case, parameters, count):
     compare.fact(list(module.parameters()), [], "parameters")
     compare.fact([m is module for m in module.modules()], [True], "modules")
     compare.fact(list(module.state_dict()), [], "names in the state")
-    content = list(module.members.items()) if case == "dict" else module.members
+    content: Any = held(case, members)
+    content = list(content.items()) if case == "dict" else content
     module.members = containers.made(
         name.replace("List", "Dict") if case == "dict" else name, content
     )

@@ -1,6 +1,7 @@
 """Conversion of modules: dtype, device and memory format of what they hold, all in place."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -106,7 +107,7 @@ def test_cast(target, case, steps, root, kind, missing, frozen):
         else:
             three = registration.full(parameter, 3)
             compare.equal(parameter.grad, three, dtype=wanted, what=f"gradient of {label}")
-    everywhere = {"remove_duplicate": False}
+    everywhere: dict[str, Any] = {"remove_duplicate": False}
     same = state.labels(module.named_parameters(**everywhere))
     compare.fact(same, model.named_tensors(node, "parameters", **everywhere), "parameters")
     pairs = model.named_tensors(node, "buffers", **everywhere)
@@ -184,8 +185,8 @@ def test_to_meta(target, steps, root, frozen):
             compare.fact(has, ("meta", shape, dtype, flag), f"device, shape, dtype, flag of {name}")
     outside = [state.nodes[n] for n in range(root)]
     for other in outside:
-        for name, label in other.buffers.items():
-            if label is not None:
+        for name, held in other.buffers.items():
+            if held is not None:
                 buffer = getattr(state.modules[int(other.label[1:])], name)
                 compare.fact(buffer.device.type, target.device.type, "device of a buffer outside")
 
@@ -215,8 +216,7 @@ def test_to_empty(target, value, recurse, frozen):
         compare.fact(type(module.weight), torch.nn.Parameter, "type of the weight")
         compare.fact(module.weight.requires_grad, not frozen, "requires grad")
         if moved:
-            with torch.no_grad():
-                module.weight.fill_(2.0)
+            torch.nn.init.constant_(module.get_parameter("weight"), 2.0)
             compare.equal(module.weight, np.full((2, 3), 2.0), dtype=torch.float32, what="written")
     compare.fact(list(root.state_dict()), names, "names in the state")
 

@@ -87,7 +87,7 @@ def test_recurrent_gradient(target, case, seed, lengths, both):
     packed = torch.nn.utils.rnn.pack_sequence(members, enforce_sorted=False)
     result, _ = module(packed)
     parts = torch.nn.utils.rnn.unpack_sequence(result)
-    total = sum((part * (1 + number)).sum() for number, part in enumerate(parts))
+    total = torch.stack([(part * (1 + n)).sum() for n, part in enumerate(parts)]).sum()
     weight = module.weight_hh_l0
     gradients = torch.autograd.grad(total, [*members, weight])
     directions, states = 2 if both else 1, 2 if case == "LSTM" else 1
