@@ -4,7 +4,7 @@
 
     [[deviation]]
     law = "scatter.*"              # glob over law ids
-    target = "cpu/aot_eager"       # glob over targets; "*" for all
+    target = "cpu/compile:aot_eager"       # glob over targets; "*" for all
     torch = ">=2.9,<2.14"          # versions of torch; "" for all
     reason = "what is wrong, in one sentence"
     link = "https://github.com/pytorch/pytorch/issues/..."   # "" while there is none
@@ -85,7 +85,8 @@ class Deviation:
             return ends_its_process(self.crash, str(target.device))
         namespace = {"__name__": "__main__", "target": target}
         try:
-            exec(compile(self.counterexample, self.where, "exec"), namespace)
+            with target.surrounded():
+                exec(compile(self.counterexample, self.where, "exec"), namespace)
         except (NameError, ImportError, AttributeError):
             return False
         except Exception:
