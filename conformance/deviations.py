@@ -36,6 +36,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 from conformance.evidence import tensors_in
+from conformance.modes import EAGER
 from conformance.target import Target
 
 if sys.version_info >= (3, 11):
@@ -68,12 +69,20 @@ class Deviation:
     inputs: str = ""
 
     def covers(self, law_id: str, target: str, torch_version: str) -> bool:
-        """Whether this entry speaks of that law on that target under that torch."""
+        """Whether this entry speaks of that law on that target under that torch.
+
+        An entry for a device alone speaks of all its modes.
+        """
+        device = target.partition("/")[0]
         return (
             fnmatchcase(law_id, self.law)
-            and fnmatchcase(target, self.target)
+            and (fnmatchcase(target, self.target) or fnmatchcase(device, self.target))
             and SpecifierSet(self.torch).contains(Version(torch_version), prereleases=True)
         )
+
+    def means(self, mode: str) -> bool:
+        """Whether this entry claims to be seen in that very mode: one without a mode need not."""
+        return mode == EAGER.name or "/" in self.target
 
     def is_still_there(self, target: Target) -> bool:
         """Run what the entry has recorded; tell whether the violation is still there.

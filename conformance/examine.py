@@ -168,10 +168,11 @@ class Examination:
             return self._verdict("unsupported", evidence.missing, start)
         if evidence.values == 0:
             return self._verdict("vacuous", "it ran, and nothing was compared", start)
-        if self.deviation:
+        if self.deviation and self.deviation.means(self.target.setting.name):
             return self._verdict(
                 "stale", f"listed at {self.deviation.where}, but it holds: remove the entry", start
             )
+        self.deviation = None
         return self._verdict("holds", "", start)
 
     def _refuted(self, error: Exception, start: float) -> Verdict:

@@ -45,28 +45,29 @@ def mapped(
         pairs = zip(neighbours, originals, strict=True)
         batches = [torch.stack([n] * (batch - 1) + [t]) for n, t in pairs]
     versions = [tensor._version for tensor in batches]
-    shape: list[Any] = []
+    results: list[Any] = []
+    forms: list[Any] = []
 
-    def on_slices(*slices: torch.Tensor) -> list[Any]:
+    def on_slices(*slices: torch.Tensor) -> list[torch.Tensor]:
         filled = list(leaves)
         for n, one in zip(places, slices, strict=True):
             filled[n] = one
         positional, named = tree_unflatten(filled, spec)
-        results, form = tree_flatten(function(*positional, **named))
-        found = [n for n, one in enumerate(slices) for r in results if r is one]
-        same = [next((n for n, one in enumerate(slices) if r is one), None) for r in results]
-        shape[:] = [form, results, same, found]
-        return [r for r in results if isinstance(r, torch.Tensor)]
+        found, form = tree_flatten(function(*positional, **named))
+        given = {id(one): original for one, original in zip(slices, originals, strict=True)}
+        results[:] = [given.get(id(one), one) for one in found]
+        forms[:] = [form]
+        return [one for one in found if isinstance(one, torch.Tensor)]
 
-    computed = list(torch.vmap(on_slices, randomness="same")(*batches))
+    computed = iter(torch.vmap(on_slices, randomness="same")(*batches))
     if batch > 1 and versions != [tensor._version for tensor in batches]:
         raise NotImplementedError("a write into a batch of several cannot reach the argument")
-    form, results, same, _ = shape
     for n, result in enumerate(results):
         if isinstance(result, torch.Tensor):
-            last = computed.pop(0)[-1]
-            results[n] = last if same[n] is None else originals[same[n]]
-    return tree_unflatten(results, form)
+            last = next(computed)[-1]
+            is_argument = any(result is original for original in originals)
+            results[n] = result if is_argument else last
+    return tree_unflatten(results, forms[0])
 
 
 def _neighbours(
@@ -101,26 +102,37 @@ def under_zero_tangents(
     with forward_ad.dual_level():
 
         def dual(leaf: Any) -> Any:
-            if not isinstance(leaf, torch.Tensor) or not (
-                leaf.is_floating_point() or leaf.is_complex()
-            ):
+            if not _is_continuous(leaf):
                 return leaf
-            made = forward_ad.make_dual(leaf, torch.zeros_like(leaf))
+            made = forward_ad.make_dual(leaf, _zeros_as_it_lies(leaf))
             originals[id(made)] = leaf
             return made
 
         duals = [dual(leaf) for leaf in leaves]
 
         def primal(result: Any) -> Any:
-            if not isinstance(result, torch.Tensor):
+            if not _is_continuous(result):
                 return result
             found, tangent = forward_ad.unpack_dual(result)
             if tangent is not None and not bool(((tangent == 0) | tangent.isnan()).all()):
                 raise AssertionError(f"zero tangents gave a tangent of {tangent}")
-            return originals.get(id(result), found)
+            return originals.get(id(result), result if tangent is None else found)
 
         positional, named = tree_unflatten(duals, spec)
         return tree_map(primal, function(*positional, **named))
+
+
+def _is_continuous(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex())
+
+
+def _zeros_as_it_lies(tensor: torch.Tensor) -> torch.Tensor:
+    """Zeros with a tensor's strides and offset, also where its elements share their memory."""
+    if tensor.layout != torch.strided:
+        return torch.zeros_like(tensor)
+    storage = tensor.untyped_storage().nbytes() // tensor.element_size()
+    zeros = torch.zeros(storage, dtype=tensor.dtype, device=tensor.device)
+    return zeros.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
 def batches() -> Mapping[str, Mapping[str, Any]]:
@@ -128,13 +140,19 @@ def batches() -> Mapping[str, Mapping[str, Any]]:
     return {"": {"batch": 1}, "2": {"batch": 2}, "3": {"batch": 3}}
 
 
+_FUNCTIONALIZE = "https://docs.pytorch.org/docs/stable/generated/torch.func.functionalize.html"
 _VMAP = "https://docs.pytorch.org/docs/stable/func.ux_limitations.html#vmap-limitations"
+
+_DUAL_LEVEL = (
+    "https://docs.pytorch.org/docs/stable/generated/torch.autograd.forward_ad.dual_level.html"
+)
 
 FUNCTIONALIZE = Mode(
     "functionalize",
     "torch.func.functionalize of each function that a law runs",
     "torch.func.functionalize",
     call=functionalized,
+    refusals=(Refusal("RuntimeError", "We only support functionalizing operators", _FUNCTIONALIZE),),
 )
 VMAP = Mode(
     "vmap",
@@ -142,19 +160,27 @@ VMAP = Mode(
     "torch.vmap",
     call=mapped,
     parameters=batches,
+    refusals=tuple(
+        Refusal("RuntimeError", text, _VMAP)
+        for text in (
+            "vmap:",
+            "vmap-ing",
+            "inside of vmap",
+            "Batching rule not implemented for",
+        )
+    ),
 )
 FORWARD_AD = Mode(
     "forward-ad",
     "dual numbers under zero tangents: primals as they are, tangents zero",
     "torch.autograd.forward_ad.dual_level",
     call=under_zero_tangents,
-    refusals=(
-        Refusal(
-            "RuntimeError",
+    refusals=tuple(
+        Refusal("RuntimeError", text, _DUAL_LEVEL)
+        for text in (
             "Nested forward mode AD is not supported at the moment",
-            "https://docs.pytorch.org/docs/stable/generated/"
-            "torch.autograd.forward_ad.dual_level.html",
-        ),
+            "they cannot have forward grad defined",
+        )
     ),
 )
 
