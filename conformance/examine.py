@@ -72,6 +72,10 @@ class Examination:
     def _examined(self) -> Verdict:
         start, preparation = time.perf_counter(), self.target.setting.mode.preparation
         self.target.evidence = Evidence()
+        if limit := self.target.setting.limit(self.law_id):
+            self.target.evidence.missing = limit
+            self.deviation = None
+            return self._verdict("unsupported", limit, start)
         prepared = preparation()
         token = current_target.set(self.target)
         try:

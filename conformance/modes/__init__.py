@@ -10,9 +10,11 @@ import difflib
 from importlib.metadata import entry_points
 
 from conformance.modes import compiled, exported, surrounded, transformed
-from conformance.modes.mode import Mode, Refusal, Setting
+from conformance.modes.mode import Limit, Mode, Refusal, Setting
 
-__all__ = ["EAGER", "GROUP", "Mode", "ModeError", "Refusal", "Setting", "find_mode", "modes"]
+__all__ = [
+    "EAGER", "GROUP", "Limit", "Mode", "ModeError", "Refusal", "Setting", "find_mode", "modes",
+]  # fmt: skip
 
 GROUP = "conformance.modes"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import torch
@@ -45,6 +46,18 @@ class Refusal(NamedTuple):
         return self.type in names and self.text in str(error)
 
 
+class Limit(NamedTuple):
+    """Laws that a mode, as documented, cannot be held to: they read ``unsupported``, unrun.
+
+    ``laws`` are globs over law ids, ``parameter`` one over what follows the mode's name.
+    """
+
+    laws: tuple[str, ...]
+    reason: str
+    link: str
+    parameter: str = "*"
+
+
 @dataclass(frozen=True)
 class Mode:
     """A way to execute functions.
@@ -64,6 +77,7 @@ class Mode:
     around: Callable[..., AbstractContextManager[Any]] | None = None
     parameters: Callable[[], Mapping[str, Mapping[str, Any]]] = no_parameters
     refusals: tuple[Refusal, ...] = ()
+    limits: tuple[Limit, ...] = ()
     session: Callable[[], AbstractContextManager[Any]] = nullcontext
     preparation: Callable[[], float] = nothing
 
@@ -92,6 +106,14 @@ class Setting:
     def around(self, device: torch.device) -> AbstractContextManager[Any]:
         """Return the context in which a whole law runs."""
         return self.mode.around(device, **self.options) if self.mode.around else nullcontext()
+
+    def limit(self, law_id: str) -> str:
+        """Return why this mode cannot be held to a law, with a link; or nothing."""
+        for limit in self.mode.limits:
+            named = any(fnmatchcase(law_id, glob) for glob in limit.laws)
+            if named and fnmatchcase(self.parameter, limit.parameter):
+                return f"{self.name}: {limit.reason} ({limit.link})"
+        return ""
 
     def refusal(self, error: BaseException) -> str:
         """Return the mode's own word that it cannot do what was asked, with a link; or nothing."""

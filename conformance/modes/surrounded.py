@@ -33,9 +33,7 @@ def default_device(device: torch.device) -> AbstractContextManager[Any]:
 class DispatchPassThrough(TorchDispatchMode):
     """A dispatch mode that hands every call on as it came."""
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the operator."""
         return func(*args, **(kwargs or {}))
 
@@ -43,9 +41,7 @@ class DispatchPassThrough(TorchDispatchMode):
 class FunctionPassThrough(TorchFunctionMode):
     """A function mode that hands every call on as it came."""
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the function."""
         return func(*args, **(kwargs or {}))
 

@@ -9,14 +9,32 @@ import torch
 from torch.autograd import forward_ad
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
-from conformance.modes.mode import Arguments, Function, Keywords, Mode, Refusal
+from conformance.modes.mode import Arguments, Function, Keywords, Limit, Mode, Refusal
 
 
 def functionalized(
     function: Function, arguments: Arguments, keywords: Keywords, device: torch.device
 ) -> Any:
-    """Call a function without its intermediate mutations and views, which must not show."""
-    return torch.func.functionalize(function)(*arguments, **keywords)
+    """Call a function without its intermediate mutations and views, which must not show.
+
+    An argument that it returns comes back as that very argument.
+    """
+    leaves, spec = tree_flatten((arguments, keywords))
+    returned: dict[int, int] = {}
+
+    def on_leaves(*wrapped: Any) -> Any:
+        positional, named = tree_unflatten(list(wrapped), spec)
+        results = function(*positional, **named)
+        places = {id(leaf): n for n, leaf in enumerate(wrapped) if isinstance(leaf, torch.Tensor)}
+        found, _ = tree_flatten(results)
+        returned.update((n, places[id(one)]) for n, one in enumerate(found) if id(one) in places)
+        return results
+
+    results = torch.func.functionalize(on_leaves)(*leaves)
+    found, form = tree_flatten(results)
+    return tree_unflatten(
+        [leaves[returned[n]] if n in returned else one for n, one in enumerate(found)], form
+    )
 
 
 def mapped(
@@ -146,13 +164,20 @@ _VMAP = "https://docs.pytorch.org/docs/stable/func.ux_limitations.html#vmap-limi
 _DUAL_LEVEL = (
     "https://docs.pytorch.org/docs/stable/generated/torch.autograd.forward_ad.dual_level.html"
 )
+_THROUGH_A_VIEW = Limit(
+    ("accumulation.own-memory",),
+    "each argument is a view of the leaf, and gradients that arrive through views share memory",
+    "https://github.com/pytorch/pytorch/issues/34082",
+)
 
 FUNCTIONALIZE = Mode(
     "functionalize",
     "torch.func.functionalize of each function that a law runs",
     "torch.func.functionalize",
     call=functionalized,
-    refusals=(Refusal("RuntimeError", "We only support functionalizing operators", _FUNCTIONALIZE),),
+    refusals=(
+        Refusal("RuntimeError", "We only support functionalizing operators", _FUNCTIONALIZE),
+    ),
 )
 VMAP = Mode(
     "vmap",
@@ -169,6 +194,14 @@ VMAP = Mode(
             "Batching rule not implemented for",
         )
     ),
+    limits=(
+        Limit(
+            ("views.as-strided-rejected:*", "views.dtype-rejected:*"),
+            "errors speak of the batch's strides",
+            _VMAP,
+        ),
+        _THROUGH_A_VIEW,
+    ),
 )
 FORWARD_AD = Mode(
     "forward-ad",
@@ -181,6 +214,14 @@ FORWARD_AD = Mode(
             "Nested forward mode AD is not supported at the moment",
             "they cannot have forward grad defined",
         )
+    ),
+    limits=(
+        Limit(
+            ("operators.out:*", "operators.out-cast:*"),
+            "out= functions have no forward derivatives",
+            "https://docs.pytorch.org/docs/stable/notes/autograd.html#forward-mode-ad",
+        ),
+        _THROUGH_A_VIEW,
     ),
 )
 
