@@ -56,7 +56,7 @@ def add_options(parser: pytest.Parser) -> None:
 
     option(
         "--target", action="append", metavar="DEVICE[/MODE]",
-        help="what is under test: cpu, cuda:0, cpu/compile:aot_eager ...; repeatable (default: cpu)",
+        help="what is under test: cpu, cuda:0, cpu/compile:eager ...; repeatable (default: cpu)",
     )  # fmt: skip
     option(
         "--profile", choices=list(PROFILES),

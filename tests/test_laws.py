@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-import torch
 
 from conformance.law import LEVELS, Law, documentation_link, law, laws_in, shipped_laws
 from conformance.target import Target, resolve

@@ -116,7 +116,7 @@ def test_options_select_by_id_and_chapter(tmp_path: Path) -> None:
 
 
 def test_a_law_does_not_know_its_mode(tmp_path: Path) -> None:
-    options = ["--target", "cpu/compile:aot_eager", "--profile", "smoke", "--max-examples", "2", "-n", "2"]
+    options = ["--target", "cpu/compile:aot_eager", "--max-examples", "2", "-n", "2"]
     laws = ("scatter*", "backward.*", "accumulation.*", "detach.*", "grad-mode.*", "in-place.*")
     chosen = [option for law in (*laws, "operators.v*:mul") for option in ("--law", law)]
     run = run_laws(["--pyargs", "conformance", *options, *chosen], tmp_path)

@@ -17,7 +17,7 @@ import torch
 from conformance.modes.mode import Arguments, Function, Keywords, Mode, Refusal
 
 _UNBOUNDED = 1 << 30
-_PHASES = ("entire_frame_compile", "entire_backward_compile")
+_PHASES = ("_compile.compile_inner", "backward._backward_impl")
 
 
 def compiled(

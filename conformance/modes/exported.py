@@ -5,19 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from conformance.modes.mode import Arguments, Function, Keywords, Mode, Refusal
+from conformance.modes.mode import Arguments, Function, Keywords, Limit, Mode, Refusal
 
 
 class Program(torch.nn.Module):
-    """A function as the module that ``torch.export`` asks for."""
+    """A function of its tensors, as the module that ``torch.export`` asks for.
 
-    def __init__(self, function: Function) -> None:
+    What is no tensor is a constant of the program.
+    """
+
+    def __init__(self, function: Function, leaves: list[Any], spec: Any) -> None:
         super().__init__()
-        self.function = function
+        self.function, self.leaves, self.spec = function, leaves, spec
 
-    def forward(self, *arguments: Any, **keywords: Any) -> Any:
+    def forward(self, *tensors: torch.Tensor) -> Any:
         """Call the function."""
+        left = iter(tensors)
+        filled = [next(left) if isinstance(leaf, torch.Tensor) else leaf for leaf in self.leaves]
+        arguments, keywords = tree_unflatten(filled, self.spec)
         return self.function(*arguments, **keywords)
 
 
@@ -25,17 +32,39 @@ def exported(
     function: Function, arguments: Arguments, keywords: Keywords, device: torch.device
 ) -> Any:
     """Export a function for these arguments, and call the program that came of it."""
-    program = torch.export.export(Program(function), arguments, keywords)
-    return program.module()(*arguments, **keywords)
+    leaves, spec = tree_flatten((arguments, keywords))
+    tensors = tuple(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
+    program = torch.export.export(Program(function, leaves, spec), tensors)
+    return program.module()(*tensors)
 
 
 _GUIDE = "https://docs.pytorch.org/docs/stable/user_guide/torch_compiler/export.html"
+_TRACED = f"{_GUIDE}#limitations-of-torch-export"
 
 EXPORT = Mode(
     "export",
     "torch.export.export of each function that a law runs, then its module",
     "torch.export.export",
     call=exported,
+    refusals=(
+        Refusal("GuardOnDataDependentSymNode", "", _TRACED),
+        Refusal("DataDependentOutputException", "", _TRACED),
+        Refusal("DynamicOutputShapeException", "", _TRACED),
+        Refusal("PendingUnbackedSymbolNotFound", "", _TRACED),
+        Refusal("RuntimeError", "in output, which is not a known type", _TRACED),
+    ),
+    limits=(
+        Limit(
+            (
+                "saved-tensors.nesting",
+                "saved-tensors.pair-of-forward",
+                "saved-tensors.released",
+                "saved-tensors.written-after-packing",
+            ),
+            "hooks run while the function is exported, on tensors without values",
+            _TRACED,
+        ),
+    ),
 )
 
 MODES = (EXPORT,)

@@ -28,6 +28,7 @@ def _compiler(name: str, spoil: Callable[[torch.fx.GraphModule], None]) -> Patch
             graph.recompile()
             return compile_graph(graph, inputs, **options)
 
+        spoiling._tags = ()  # type: ignore[attr-defined]
         monkeypatch.setitem(registry._COMPILER_FNS, name, spoiling)
 
     return patch
@@ -47,6 +48,11 @@ def _without_second_use(graph: torch.fx.GraphModule) -> None:
                 node.args = (first, 1.0)
 
 
+def _without_alpha(graph: torch.fx.GraphModule) -> None:
+    for node in graph.graph.nodes:
+        node.kwargs = {name: value for name, value in node.kwargs.items() if name != "alpha"}
+
+
 def _first_place_for_all(original: Any) -> Any:
     def vmap(function: Any, *rest: Any, **options: Any) -> Any:
         mapped = original(function, *rest, **options)
@@ -59,13 +65,16 @@ def _first_place_for_all(original: Any) -> Any:
     return vmap
 
 
-def _loses_writes_to_views(original: Any) -> Any:
+def _loses_writes_between_gaps(original: Any) -> Any:
     def functionalize(function: Any, **options: Any) -> Any:
         transformed = original(function, **options)
 
         def call(*arguments: Any) -> Any:
             return transformed(
-                *(a.clone() if isinstance(a, Tensor) and a._is_view() else a for a in arguments)
+                *(
+                    a.clone() if isinstance(a, Tensor) and not a.is_contiguous() else a
+                    for a in arguments
+                )
             )
 
         return call
@@ -91,8 +100,8 @@ def _under_duals() -> bool:
 
 
 def _exported_without_sign(original: Any) -> Any:
-    def export(module: Any, arguments: Any, keywords: Any) -> Any:
-        program = original(module, arguments, keywords)
+    def export(module: Any, arguments: Any) -> Any:
+        program = original(module, arguments)
         for node in program.graph.nodes:
             if node.op == "call_function" and node.target is torch.ops.aten.neg.default:
                 node.target = torch.ops.aten.abs.default
@@ -112,11 +121,11 @@ SABOTEURS = (
         target="cpu/compile:aot_eager",
     ),
     Saboteur(
-        "compiled-square-is-linear",
-        "a compiled product of a value with itself is the value",
-        ("operators.value:mul",),
+        "compiled-alpha-lost",
+        "a compiled difference forgets its factor alpha",
+        ("operators.value:sub",),
         "result",
-        _compiler("aot_eager", _without_second_use),
+        _compiler("aot_eager", _without_alpha),
         target="cpu/compile:aot_eager,fullgraph",
     ),
     Saboteur(
@@ -128,11 +137,11 @@ SABOTEURS = (
         target="cpu/vmap:2",
     ),
     Saboteur(
-        "functionalize-loses-view-writes",
-        "functionalize does not write back to an argument that is a view",
+        "functionalize-loses-writes",
+        "functionalize does not write back to an argument that lies with gaps",
         ("operators.in-place:mul",),
         "self",
-        replacing(torch.func, "functionalize", _loses_writes_to_views),
+        replacing(torch.func, "functionalize", _loses_writes_between_gaps),
         target="cpu/functionalize",
     ),
     Saboteur(
@@ -145,12 +154,12 @@ SABOTEURS = (
     ),
     Saboteur(
         "dual-tangent",
-        "the exponential of a dual number adds to its tangent",
-        ("operators.value:exp",),
+        "the arcus tangent of a dual number adds to its tangent",
+        ("operators.value:atan",),
         "zero tangents gave a tangent of",
         replacing(
             torch,
-            "exp",
+            "atan",
             _when(
                 _under_duals,
                 lambda result: forward_ad.make_dual(
@@ -183,7 +192,7 @@ SABOTEURS = (
     Saboteur(
         "default-device-dtype",
         "under a default device zeros are of double precision",
-        ("creation.dtype-argument:zeros",),
+        ("creation.filled:zeros",),
         "dtype",
         replacing(
             torch,
@@ -196,7 +205,7 @@ SABOTEURS = (
         "dispatch-mode-view",
         "under a dispatch mode a transposition is a copy",
         ("operators.view:t",),
-        "shares",
+        "view after a write",
         replacing(
             torch,
             "t",
