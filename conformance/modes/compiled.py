@@ -14,7 +14,8 @@ from unittest import mock
 
 import torch
 
-from conformance.modes.mode import Arguments, Function, Keywords, Mode, Refusal
+from conformance.modes.functional import FUNCTIONAL
+from conformance.modes.mode import Arguments, Function, Keywords, Limit, Mode, Refusal
 
 _UNBOUNDED = 1 << 30
 _PHASES = ("_compile.compile_inner", "backward._backward_impl")
@@ -62,14 +63,14 @@ def compiling() -> Iterator[None]:
     import torch._dynamo
     from torch._dynamo import config, guards
 
-    limits = {
+    limits: dict[str, Any] = {
         name: _UNBOUNDED
         for name in ("recompile_limit", "accumulated_recompile_limit")
         if hasattr(config, name)
     }
     torch.compiler.reset()
     with ExitStack() as stack:
-        stack.enter_context(config.patch(**limits, fail_on_recompile_limit_hit=True))
+        stack.enter_context(config.patch({**limits, "fail_on_recompile_limit_hit": True}))
         if hasattr(guards, "profile_guard_manager"):
             stack.enter_context(mock.patch.object(guards, "profile_guard_manager", _untimed))
         try:
@@ -134,6 +135,30 @@ COMPILE = Mode(
             "https://docs.pytorch.org/docs/stable/user_guide/torch_compiler/"
             "compile/programming_model.fullgraph_true.html",
         ),
+        FUNCTIONAL,
+    ),
+    limits=tuple(
+        Limit(laws, reason, link, backend)
+        for backend in ("aot_*", "inductor*")
+        for laws, reason, link in (
+            (
+                (
+                    "saved-tensors.input-of-node",
+                    "saved-tensors.output-of-node:*",
+                    "saved-tensors.freed:*",
+                    "saved-tensors.raw-hooks*",
+                ),
+                "a compiled function is one node, which has its own saved tensors",
+                "https://docs.pytorch.org/docs/stable/user_guide/torch_compiler/"
+                "torch.compiler_faq.html",
+            ),
+            (
+                ("operators.in-place-version:*",),
+                "what is written is copied into the argument when the function ends",
+                "https://dev-discuss.pytorch.org/t/"
+                "functionalization-in-pytorch-everything-you-wanted-to-know/965",
+            ),
+        )
     ),
 )
 

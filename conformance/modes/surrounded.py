@@ -10,7 +10,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from conformance.modes.mode import Arguments, Function, Keywords, Mode, Refusal
+from conformance.modes.mode import Arguments, Function, Keywords, Limit, Mode, Refusal
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def default_device(device: torch.device) -> AbstractContextManager[Any]:
     return torch.device(device)
 
 
-class DispatchPassThrough(TorchDispatchMode):
+class DispatchPassThrough(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """A dispatch mode that hands every call on as it came."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -48,7 +48,7 @@ class FunctionPassThrough(TorchFunctionMode):
 
 def dispatch_pass_through(device: torch.device) -> AbstractContextManager[Any]:
     """Return a dispatch mode under which nothing changes."""
-    return DispatchPassThrough()
+    return DispatchPassThrough()  # type: ignore[no-untyped-call]
 
 
 def function_pass_through(device: torch.device) -> AbstractContextManager[Any]:
@@ -63,6 +63,14 @@ def autocast(
     with torch.autocast(device.type, dtype=torch.bfloat16):
         return function(*arguments, **keywords)
 
+
+_LOWERED = (
+    "addbmm*", "addmm*", "baddbmm*", "bmm", "conv*", "linear", "matmul*", "mm", "multi_dot",
+    "prelu*",
+    # What torch computes through those.
+    "bilinear", "corrcoef", "cov", "einsum*", "tensordot", "vecdot*",
+)  # fmt: skip
+"""Operators that autocast is documented to run in lower precision on a CPU."""
 
 DETERMINISTIC = Mode(
     "deterministic",
@@ -101,6 +109,13 @@ AUTOCAST = Mode(
     "torch.autocast to bfloat16 around each function that a law runs",
     "amp.html#autocast-op-reference",
     call=autocast,
+    limits=(
+        Limit(
+            tuple(f"operators.*:{name}" for name in _LOWERED),
+            "autocast computes it in bfloat16",
+            "https://docs.pytorch.org/docs/stable/amp.html#cpu-ops-that-can-autocast-to-bfloat16",
+        ),
+    ),
 )
 
 MODES = (DETERMINISTIC, DEFAULT_DEVICE, DISPATCH_MODE, FUNCTION_MODE, AUTOCAST)

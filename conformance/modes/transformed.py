@@ -9,6 +9,7 @@ import torch
 from torch.autograd import forward_ad
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
+from conformance.modes.functional import FUNCTIONAL
 from conformance.modes.mode import Arguments, Function, Keywords, Limit, Mode, Refusal
 
 
@@ -122,7 +123,9 @@ def under_zero_tangents(
         def dual(leaf: Any) -> Any:
             if not _is_continuous(leaf):
                 return leaf
-            made = forward_ad.make_dual(leaf, _zeros_as_it_lies(leaf))
+            made = forward_ad.make_dual(  # type: ignore[no-untyped-call]
+                leaf, _zeros_as_it_lies(leaf)
+            )
             originals[id(made)] = leaf
             return made
 
@@ -131,7 +134,7 @@ def under_zero_tangents(
         def primal(result: Any) -> Any:
             if not _is_continuous(result):
                 return result
-            found, tangent = forward_ad.unpack_dual(result)
+            found, tangent = forward_ad.unpack_dual(result)  # type: ignore[no-untyped-call]
             if tangent is not None and not bool(((tangent == 0) | tangent.isnan()).all()):
                 raise AssertionError(f"zero tangents gave a tangent of {tangent}")
             return originals.get(id(result), result if tangent is None else found)
@@ -158,7 +161,11 @@ def batches() -> Mapping[str, Mapping[str, Any]]:
     return {"": {"batch": 1}, "2": {"batch": 2}, "3": {"batch": 3}}
 
 
-_FUNCTIONALIZE = "https://docs.pytorch.org/docs/stable/generated/torch.func.functionalize.html"
+_SETUP_CONTEXT = Refusal(
+    "RuntimeError",
+    "it must override the setup_context staticmethod",
+    "https://docs.pytorch.org/docs/stable/notes/extending.func.html",
+)
 _VMAP = "https://docs.pytorch.org/docs/stable/func.ux_limitations.html#vmap-limitations"
 
 _DUAL_LEVEL = (
@@ -175,9 +182,7 @@ FUNCTIONALIZE = Mode(
     "torch.func.functionalize of each function that a law runs",
     "torch.func.functionalize",
     call=functionalized,
-    refusals=(
-        Refusal("RuntimeError", "We only support functionalizing operators", _FUNCTIONALIZE),
-    ),
+    refusals=(FUNCTIONAL, _SETUP_CONTEXT),
 )
 VMAP = Mode(
     "vmap",
@@ -185,14 +190,17 @@ VMAP = Mode(
     "torch.vmap",
     call=mapped,
     parameters=batches,
-    refusals=tuple(
-        Refusal("RuntimeError", text, _VMAP)
-        for text in (
-            "vmap:",
-            "vmap-ing",
-            "inside of vmap",
-            "Batching rule not implemented for",
-        )
+    refusals=(
+        _SETUP_CONTEXT,
+        *(
+            Refusal("RuntimeError", text, _VMAP)
+            for text in (
+                "vmap:",
+                "vmap-ing",
+                "inside of vmap",
+                "Batching rule not implemented for",
+            )
+        ),
     ),
     limits=(
         Limit(
