@@ -110,7 +110,9 @@ class Deviation:
         if not self.inputs:
             return True
         try:
-            named = {"torch": torch, "tensors": list(tensors_in(drawn)), **drawn}
+            # A law may draw a call with what it needs beside it: a problem, a batch.
+            calls = {"call": value.call for value in drawn.values() if hasattr(value, "call")}
+            named = {"torch": torch, "tensors": list(tensors_in(drawn)), **calls, **drawn}
             return bool(eval(self.inputs, named))
         except Exception as error:
             raise DeviationsError(

@@ -51,6 +51,7 @@ EXPORT = Mode(
         Refusal("DataDependentOutputException", "", _TRACED),
         Refusal("DynamicOutputShapeException", "", _TRACED),
         Refusal("PendingUnbackedSymbolNotFound", "", _TRACED),
+        Refusal("RuntimeError", ".numpy() is not supported for tensor subclasses", _TRACED),
         Refusal("RuntimeError", "in output, which is not a known type", _TRACED),
     ),
     limits=(
