@@ -111,8 +111,10 @@ class Deviation:
             return True
         try:
             # A law may draw a call with what it needs beside it: a problem, a batch.
-            calls = {"call": value.call for value in drawn.values() if hasattr(value, "call")}
-            named = {"torch": torch, "tensors": list(tensors_in(drawn)), **calls, **drawn}
+            calls = [value.call for value in drawn.values() if hasattr(value, "call")]
+            named = {"torch": torch, "tensors": list(tensors_in(drawn))}
+            named |= {"call": calls[0]} if calls else {}
+            named |= drawn
             return bool(eval(self.inputs, named))
         except Exception as error:
             raise DeviationsError(

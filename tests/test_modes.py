@@ -158,13 +158,12 @@ TWICE = Mode(
 """
 
 COUNTED = '''
-CALLS = []
-
 @law("test.counted", docs="torch.add")
 def test_counted(target):
     """A function is called once."""
-    target.run(CALLS.append, 1)
-    compare.fact(len(CALLS), 1, "calls")
+    calls = []
+    target.run(calls.append, 1)
+    compare.fact(len(calls), 1, "calls")
 '''
 
 

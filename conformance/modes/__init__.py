@@ -71,8 +71,11 @@ def find_mode(text: str) -> Setting:
 def _hint(text: str, known: dict[str, Mode]) -> str:
     name = text.partition(":")[0]
     among = [known[name]] if name in known else list(known.values())
-    spellings = [Setting(mode, words).name for mode in among for words in mode.parameters()]
+    spellings: dict[str, str] = {}
+    for mode in among:
+        for words in mode.parameters():
+            spelling = Setting(mode, words).name
+            # A parameter alone is what users of torch.compile know a mode by.
+            spellings |= {spelling: spelling, words: spellings.get(words, spelling)}
     near = difflib.get_close_matches(text, spellings, n=1, cutoff=0.4)
-    # A parameter alone is what users of torch.compile know a mode by.
-    near = [s for s in spellings if s.partition(":")[2] == text][:1] or near
-    return f"did you mean {near[0]!r}?" if near else f"modes are {', '.join(known)}"
+    return f"did you mean {spellings[near[0]]!r}?" if near else f"modes are {', '.join(known)}"

@@ -40,12 +40,10 @@ def _without_writes(graph: torch.fx.GraphModule) -> None:
             node.target = "mul"
 
 
-def _without_second_use(graph: torch.fx.GraphModule) -> None:
+def _without_second_operand(graph: torch.fx.GraphModule) -> None:
     for node in graph.graph.nodes:
-        if node.op == "call_function" and getattr(node.target, "__name__", "") == "mul":
-            first, second = node.args[:2]
-            if isinstance(second, torch.fx.Node) and first is second:
-                node.args = (first, 1.0)
+        if node.op == "call_function" and getattr(node.target, "__name__", "") == "add":
+            node.args = (node.args[0], 0.0)
 
 
 def _without_alpha(graph: torch.fx.GraphModule) -> None:
@@ -242,10 +240,10 @@ SABOTEURS = (
     ),
     Saboteur(
         "compiled-backward-loses-use",
-        "a compiled backward pass multiplies by the first use of a value alone",
+        "a compiled backward pass takes the gradient of the first use of a value alone",
         ("accumulation.backward-adds",),
         "grad of leaf",
-        _compiler("eager", _without_second_use),
+        _compiler("eager", _without_second_operand),
         target="cpu/compiled-autograd",
     ),
 )
