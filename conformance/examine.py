@@ -98,7 +98,10 @@ class Examination:
         error = self._search()
         if error is not None:
             return self._refuted(error, start)
-        if self.target.evidence.values == 0:
+        evidence = self.target.evidence
+        if evidence.values == 0 and evidence.unsupported:
+            return self._verdict("unsupported", evidence.missing, start)
+        if evidence.values == 0:
             left = f"{listed.where}: its inputs leave nothing to compare; list the law without them"
             return self._verdict("vacuous", left, start)
         self.deviation = listed

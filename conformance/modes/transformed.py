@@ -153,7 +153,8 @@ def _vanishes(tangent: torch.Tensor) -> bool:
 
 def _zeros_as_it_lies(tensor: torch.Tensor) -> torch.Tensor:
     """Zeros with a tensor's strides and offset, also where its elements share their memory."""
-    if tensor.layout != torch.strided:
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    if tensor.layout != torch.strided or wrapped:  # without memory of its own
         return torch.zeros_like(tensor)
     storage = tensor.untyped_storage().nbytes() // tensor.element_size()
     zeros = torch.zeros(storage, dtype=tensor.dtype, device=tensor.device)
