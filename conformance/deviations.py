@@ -208,11 +208,12 @@ def credit(deviation: Deviation) -> dict[str, str]:
 def covering(
     deviations: Iterable[Deviation], law_id: str, target: str, torch_version: str
 ) -> Deviation | None:
-    """Return the first entry that speaks of this law on this target, or None."""
-    for deviation in deviations:
-        if deviation.covers(law_id, target, torch_version):
-            return deviation
-    return None
+    """Return the entry that speaks of this law on this target, or None.
+
+    The first of several; one that names a mode goes before those that speak of a device.
+    """
+    found = [d for d in deviations if d.covers(law_id, target, torch_version)]
+    return next((d for d in found if "/" in d.target), found[0] if found else None)
 
 
 def check_matches(deviations: Iterable[Deviation], known: Sequence[str]) -> None:

@@ -235,6 +235,7 @@ FORWARD_AD = Mode(
             "Nested forward mode AD is not supported at the moment",
             "they cannot have forward grad defined",
             "Batching rule not implemented for aten::_unpack_dual",
+            "Batching rule not implemented for aten::_make_dual",
         )
     ),
     limits=(
