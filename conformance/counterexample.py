@@ -10,7 +10,7 @@ import ast
 import builtins
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from importlib import import_module
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from conformance.law import Law
-from conformance.target import MODES, Target
+from conformance.target import Target
 from strategies.source import source
 
 OURS = ("conformance", "strategies")
@@ -224,6 +224,28 @@ def _case_text(law: Law, case: str, script: Script) -> str:
     raise ValueError(f"law {law.id}: its cases are not given by over=")
 
 
+def _mode_text(target: Target, script: Script) -> tuple[str, str]:
+    """How a target's mode calls ``operation`` on ``a`` and ``k``, and what surrounds the law."""
+    mode, options = target.setting.mode, target.setting.options
+    words = "".join(f", {name}={value!r}" for name, value in options.items())
+    call, around = "resolve(operation)(*a, **k)", ""
+    if mode.call is not None:
+        _need_function(mode.call, script)
+        call = f"{mode.call.__name__}(resolve(operation), a, k, target.device{words})"
+    if mode.around is not None:
+        _need_function(mode.around, script)
+        around = f"with {mode.around.__name__}(target.device{words}):\n    "
+    return call, around
+
+
+def _need_function(function: Callable[..., Any], script: Script) -> None:
+    """Add a function to a script: its text if it is ours, else its import."""
+    if function.__module__.split(".")[0] in OURS:
+        script.need(function.__module__, function.__name__)
+    else:
+        script.imports.add(f"from {function.__module__} import {function.__name__}")
+
+
 def stand_alone(
     law: Law,
     case: str | None,
@@ -291,8 +313,8 @@ def _written(
         script.need_all(module, statement)
     for home, name in homes:
         script.need(home, name)
-    for name in ("resolve", MODES[target.mode].__name__):
-        script.need("conformance.target", name)
+    script.need("conformance.target", "resolve")
+    call, around = _mode_text(target, script)
     text = [] if case is None else [f"case = {_case_text(law, case, script)}"]
     names = ["target", *([] if case is None else ["case"]), *inputs_names]
     imports = {"import torch", "import numpy as np", "from math import inf, nan"}
@@ -317,13 +339,13 @@ def _written(
             "\n",
             *(f"{name} = SimpleNamespace({attributes})" for name, attributes in members.items()),
             f"{_TARGET}device=torch.device({str(target.device)!r}), run=lambda "
-            f"operation, *a, **k: {MODES[target.mode].__name__}(resolve(operation))(*a, **k))",
+            f"operation, *a, **k: {call})",
             "\n",
             *body,
             "\n",
             *text,
             *([inputs] if inputs else []),
-            f"{law.function.__name__}({', '.join(f'{name}={name}' for name in names)})",
+            f"{around}{law.function.__name__}({', '.join(f'{name}={name}' for name in names)})",
             "",
         ]
     )

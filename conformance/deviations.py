@@ -4,7 +4,7 @@
 
     [[deviation]]
     law = "scatter.*"              # glob over law ids
-    target = "cpu/aot_eager"       # glob over targets; "*" for all
+    target = "cpu/compile:aot_eager"       # glob over targets; "*" for all
     torch = ">=2.9,<2.14"          # versions of torch; "" for all
     reason = "what is wrong, in one sentence"
     link = "https://github.com/pytorch/pytorch/issues/..."   # "" while there is none
@@ -36,6 +36,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 from conformance.evidence import tensors_in
+from conformance.modes import EAGER
 from conformance.target import Target
 
 if sys.version_info >= (3, 11):
@@ -68,12 +69,20 @@ class Deviation:
     inputs: str = ""
 
     def covers(self, law_id: str, target: str, torch_version: str) -> bool:
-        """Whether this entry speaks of that law on that target under that torch."""
+        """Whether this entry speaks of that law on that target under that torch.
+
+        An entry for a device alone speaks of all its modes.
+        """
+        device = target.partition("/")[0]
         return (
             fnmatchcase(law_id, self.law)
-            and fnmatchcase(target, self.target)
+            and (fnmatchcase(target, self.target) or fnmatchcase(device, self.target))
             and SpecifierSet(self.torch).contains(Version(torch_version), prereleases=True)
         )
+
+    def means(self, mode: str) -> bool:
+        """Whether this entry claims to be seen in that very mode: one without a mode need not."""
+        return mode == EAGER.name or "/" in self.target
 
     def is_still_there(self, target: Target) -> bool:
         """Run what the entry has recorded; tell whether the violation is still there.
@@ -85,7 +94,8 @@ class Deviation:
             return ends_its_process(self.crash, str(target.device))
         namespace = {"__name__": "__main__", "target": target}
         try:
-            exec(compile(self.counterexample, self.where, "exec"), namespace)
+            with target.surrounded():
+                exec(compile(self.counterexample, self.where, "exec"), namespace)
         except (NameError, ImportError, AttributeError):
             return False
         except Exception:
@@ -100,7 +110,11 @@ class Deviation:
         if not self.inputs:
             return True
         try:
-            named = {"torch": torch, "tensors": list(tensors_in(drawn)), **drawn}
+            # A law may draw a call with what it needs beside it: a problem, a batch.
+            calls = [value.call for value in drawn.values() if hasattr(value, "call")]
+            named = {"torch": torch, "tensors": list(tensors_in(drawn))}
+            named |= {"call": calls[0]} if calls else {}
+            named |= drawn
             return bool(eval(self.inputs, named))
         except Exception as error:
             raise DeviationsError(
@@ -195,11 +209,12 @@ def credit(deviation: Deviation) -> dict[str, str]:
 def covering(
     deviations: Iterable[Deviation], law_id: str, target: str, torch_version: str
 ) -> Deviation | None:
-    """Return the first entry that speaks of this law on this target, or None."""
-    for deviation in deviations:
-        if deviation.covers(law_id, target, torch_version):
-            return deviation
-    return None
+    """Return the entry that speaks of this law on this target, or None.
+
+    The first of several; one that names a mode goes before those that speak of a device.
+    """
+    found = [d for d in deviations if d.covers(law_id, target, torch_version)]
+    return next((d for d in found if "/" in d.target), found[0] if found else None)
 
 
 def check_matches(deviations: Iterable[Deviation], known: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ class Evidence:
 
     ``examples`` were run, of which ``rejected`` did not fit the law's conditions and
     ``unsupported`` met an operation that the target says it does not have; ``checks``
-    comparisons looked at ``values`` values.
+    comparisons looked at ``values`` values. ``compile_seconds`` are a part of ``law_seconds``.
     """
 
     examples: int = 0
@@ -31,6 +31,7 @@ class Evidence:
     layouts: set[str] = field(default_factory=set)
     draw_seconds: float = 0.0
     law_seconds: float = 0.0
+    compile_seconds: float = 0.0
     missing: str = ""
 
     def saw(self, tensor: torch.Tensor) -> None:
@@ -57,6 +58,7 @@ class Evidence:
             "layouts": sorted(self.layouts),
             "draw_seconds": round(self.draw_seconds, 6),
             "law_seconds": round(self.law_seconds, 6),
+            "compile_seconds": round(self.compile_seconds, 6),
             "missing": self.missing,
         }
 

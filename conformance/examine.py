@@ -19,6 +19,7 @@ from conformance.deviations import Deviation, credit
 from conformance.evidence import Evidence
 from conformance.generation import hypothesis_settings
 from conformance.law import Law
+from conformance.modes import Setting
 from conformance.profiles import law_seed
 from conformance.results import Counterexample, Verdict
 from conformance.target import Target
@@ -65,13 +66,22 @@ class Examination:
 
         What torch warns of on the way is nobody's news; a law about a warning listens itself.
         """
-        with warnings.catch_warnings(), ambient.kept(law_seed(self.seed, self.law_id)):
+        with (
+            warnings.catch_warnings(),
+            ambient.kept(law_seed(self.seed, self.law_id)),
+            self.target.setting.mode.session(),
+        ):
             warnings.simplefilter("ignore")
             return self._examined()
 
     def _examined(self) -> Verdict:
-        start = time.perf_counter()
+        start, preparation = time.perf_counter(), self.target.setting.mode.preparation
         self.target.evidence = Evidence()
+        if limit := self.target.setting.limit(self.law_id):
+            self.target.evidence.missing = limit
+            self.deviation = None
+            return self._verdict("unsupported", limit, start)
+        prepared = preparation()
         token = current_target.set(self.target)
         try:
             if self.deviation and self.deviation.is_still_there(self.target):
@@ -81,6 +91,7 @@ class Examination:
             error = self._search()
         finally:
             current_target.reset(token)
+            self.target.evidence.compile_seconds = preparation() - prepared
         return self._judge(error, start)
 
     def _elsewhere(self, listed: Deviation, start: float) -> Verdict:
@@ -92,7 +103,10 @@ class Examination:
         error = self._search()
         if error is not None:
             return self._refuted(error, start)
-        if self.target.evidence.values == 0:
+        evidence = self.target.evidence
+        if evidence.values == 0 and evidence.unsupported:
+            return self._verdict("unsupported", evidence.missing, start)
+        if evidence.values == 0:
             left = f"{listed.where}: its inputs leave nothing to compare; list the law without them"
             return self._verdict("vacuous", left, start)
         self.deviation = listed
@@ -131,12 +145,13 @@ class Examination:
         inputs = arguments_source(drawn)  # before the law runs, which may write to its inputs
         self.notify(evidence.examples, inputs)
         try:
-            self.law.function(self.target, **self.law.arguments(self.case), **drawn)
-            self.target.synchronize()
+            with self.target.surrounded():
+                self.law.function(self.target, **self.law.arguments(self.case), **drawn)
+                self.target.synchronize()
         except UnsatisfiedAssumption:
             raise
         except Exception as error:
-            missing = missing_operation(error)
+            missing = missing_operation(error, self.target.setting)
             if missing is None:
                 self._failure = (drawn, inputs, error)
                 raise
@@ -165,10 +180,11 @@ class Examination:
             return self._verdict("unsupported", evidence.missing, start)
         if evidence.values == 0:
             return self._verdict("vacuous", "it ran, and nothing was compared", start)
-        if self.deviation:
+        if self.deviation and self.deviation.means(self.target.setting.name):
             return self._verdict(
                 "stale", f"listed at {self.deviation.where}, but it holds: remove the entry", start
             )
+        self.deviation = None
         return self._verdict("holds", "", start)
 
     def _refuted(self, error: Exception, start: float) -> Verdict:
@@ -225,16 +241,18 @@ def identity(law: Law, case: str | None, target: str) -> dict[str, Any]:
     }
 
 
-def missing_operation(error: BaseException) -> str | None:
+def missing_operation(error: BaseException, setting: Setting) -> str | None:
     """Return the target's own word that it has no such operation, or None.
 
     That word is NotImplementedError, which torch raises where no kernel is registered for a
-    backend or dtype, here or as the cause of a compiler's error.
+    backend or dtype, here or as the cause of a compiler's error; or a refusal of the mode.
     """
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, NotImplementedError):
             return str(seen).strip().partition("\n")[0] or "NotImplementedError"
+        if refusal := setting.refusal(seen):
+            return refusal
         seen = seen.__cause__
     return None
 

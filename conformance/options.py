@@ -62,7 +62,7 @@ def declare(add: Callable[..., Any]) -> None:
 
     option(
         "--target", action="append", metavar="DEVICE[/MODE]",
-        help="what is under test: cpu, cuda:0, cpu/aot_eager ...; repeatable (default: cpu)",
+        help="what is under test: cpu, cuda:0, cpu/compile:eager ...; repeatable (default: cpu)",
     )  # fmt: skip
     option(
         "--profile", choices=list(PROFILES),

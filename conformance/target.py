@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 from conformance.evidence import Evidence
+from conformance.modes import EAGER, ModeError, Setting, find_mode
 
 Function = Callable[..., Any]
 
@@ -31,46 +33,27 @@ class TargetError(ValueError):
     """A target that does not exist or cannot be used here; the message says what to write."""
 
 
-def eager(function: Function) -> Function:
-    """Run the function as it is."""
-    return function
-
-
-def aot_eager(function: Function) -> Function:
-    """Compile the function with ``torch.compile(backend="aot_eager")``.
-
-    A recompilation limit that is hit raises, since torch would otherwise go on in eager mode.
-    """
-
-    def call(*arguments: Any, **keywords: Any) -> Any:
-        return function(*arguments, **keywords)
-
-    torch.compiler.reset()
-    limits = {"recompile_limit": 64, "fail_on_recompile_limit_hit": True}
-    with torch._dynamo.config.patch(limits):
-        return torch.compile(call, backend="aot_eager", dynamic=False)
-
-
-MODES: dict[str, Callable[[Function], Function]] = {"eager": eager, "aot_eager": aot_eager}
-"""Mode by name: turns a function into one that is executed in that mode."""
-
-
 @dataclass
 class Target:
     """A device and a mode. Laws know nothing more of either than these attributes."""
 
     device: torch.device
-    mode: str = "eager"
+    setting: Setting = field(default_factory=lambda: Setting(EAGER))
     evidence: Evidence = field(default_factory=Evidence)
 
     @property
     def name(self) -> str:
-        """The target as users write it: ``cpu``, ``cuda:0``, ``cpu/aot_eager``."""
-        return str(self.device) if self.mode == "eager" else f"{self.device}/{self.mode}"
+        """The target as users write it: ``cpu``, ``cuda:0``, ``cpu/compile:aot_eager``."""
+        mode = self.setting.name
+        return str(self.device) if mode == EAGER.name else f"{self.device}/{mode}"
 
     def run(self, operation: str | Function, *arguments: Any, **keywords: Any) -> Any:
         """Call a function, or the one of that dotted name in torch, in this target's mode."""
-        return MODES[self.mode](resolve(operation))(*arguments, **keywords)
+        return self.setting.call(resolve(operation), arguments, keywords, self.device)
+
+    def surrounded(self) -> AbstractContextManager[Any]:
+        """Return the context in which this target's mode has a whole law run."""
+        return self.setting.around(self.device)
 
     def synchronize(self) -> None:
         """Wait for the device, so that an asynchronous error names the example that caused it."""
@@ -81,20 +64,18 @@ class Target:
                 wait()
 
 
-def parse_target(text: str) -> tuple[str, str]:
-    """Split ``DEVICE[/MODE]`` and check the mode; needs no device.
+def parse_target(text: str) -> tuple[str, Setting]:
+    """Split ``DEVICE[/MODE]`` and find the mode; needs no device.
 
     Raises :class:`TargetError` for an unknown mode.
     """
     device, _, mode = text.partition("/")
-    mode = mode or "eager"
     if not device:
         raise TargetError(f"--target {text!r}: names no device; write DEVICE[/MODE], such as cpu")
-    if mode not in MODES:
-        near = difflib.get_close_matches(mode, MODES, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"modes are {', '.join(MODES)}"
-        raise TargetError(f"--target {text}: no mode {mode!r}; {hint}")
-    return device, mode
+    try:
+        return device, find_mode(mode or EAGER.name)
+    except ModeError as error:
+        raise TargetError(f"--target {text}: {error}") from error
 
 
 def open_target(text: str) -> Target:
@@ -102,7 +83,7 @@ def open_target(text: str) -> Target:
 
     Raises :class:`TargetError` for an unknown or unavailable device, in one sentence.
     """
-    name, mode = parse_target(text)
+    name, setting = parse_target(text)
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -118,4 +99,4 @@ def open_target(text: str) -> Target:
             f"--target {text}: device {name!r} is not available here ({reason}); "
             "use a device of this machine, such as cpu"
         ) from error
-    return Target(device, mode)
+    return Target(device, setting)

@@ -15,7 +15,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "device with a typo": (["--target", "cdua"], "did you mean 'cuda'?"),
     "unavailable device": (["--target", "xpu:7"], "device 'xpu:7' is not available here"),
     "no device": (["--target", "/eager"], "names no device"),
-    "unknown mode": (["--target", "cpu/aot"], "no mode 'aot'; did you mean 'aot_eager'?"),
+    "unknown mode": (["--target", "cpu/aot_eager"], "did you mean 'compile:aot_eager'?"),
     "unknown law": (["--law", "scater.values"], "nearest: scatter.values"),
     "glob without a match": (["--law", "nothing*"], "matches no law"),
     "unknown chapter": (["--chapter", "optimizer"], "nearest: optimizers"),

@@ -18,7 +18,6 @@ from conformance.commands import explain
 from conformance.commands.command import Command
 from conformance.commands.run import pytest_arguments
 from conformance.law import shipped_laws
-from conformance.target import MODES
 from tests.records import HOLDS, VIOLATED, run_line, write_record
 
 Captured = pytest.CaptureFixture[str]
@@ -191,9 +190,11 @@ def test_chapters_are_listed(capsys: Captured) -> None:
 
 
 def test_modes_and_targets_are_listed(capsys: Captured) -> None:
-    assert [row["name"] for row in listed("modes", capsys)] == list(MODES)
+    modes = [row["name"] for row in listed("modes", capsys)]
+    assert modes[0] == "eager"
+    assert {"compile:aot_eager", "vmap:2", "deterministic"} <= set(modes)
     targets = [row["name"] for row in listed("targets", capsys)]
-    assert targets[: len(MODES)] == ["cpu", *(f"cpu/{mode}" for mode in list(MODES)[1:])]
+    assert targets[: len(modes)] == ["cpu", *(f"cpu/{mode}" for mode in modes[1:])]
 
 
 def explained(law: str, captured: Captured) -> tuple[str, list[dict[str, Any]]]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-import torch
 
 from conformance.law import LEVELS, Law, documentation_link, law, laws_in, shipped_laws
-from conformance.target import MODES, Target, resolve
+from conformance.target import Target, resolve
 
 LAWS = shipped_laws()
 
@@ -70,20 +69,3 @@ def test_a_declared_law_is_found() -> None:
     assert found.documentation(None) == documentation_link("notes/autograd.html#x")
     with pytest.raises(RuntimeError, match="runs under the conformance plugin"):
         test_something()
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_a_mode_runs_functions(mode: str) -> None:
-    target = Target(torch.device("cpu"), mode)
-    assert target.run("torch.add", torch.ones(2), 1).tolist() == [2, 2]
-    assert target.run(lambda x: x * 3, torch.ones(2)).tolist() == [3, 3]
-    with pytest.raises(RuntimeError, match="out of bounds"):
-        target.run("torch.gather", torch.ones(2), 0, torch.tensor([2]))
-
-
-def test_aot_eager_compiles() -> None:
-    from torch._dynamo.utils import counters
-
-    counters.clear()
-    Target(torch.device("cpu"), "aot_eager").run("torch.sin", torch.ones(2))
-    assert counters["aot_autograd"]["ok"] == 1

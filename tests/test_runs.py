@@ -115,12 +115,12 @@ def test_options_select_by_id_and_chapter(tmp_path: Path) -> None:
 
 
 def test_a_law_does_not_know_its_mode(tmp_path: Path) -> None:
-    options = ["--target", "cpu/aot_eager", "--profile", "smoke", "--max-examples", "2", "-n", "2"]
+    options = ["--target", "cpu/compile:aot_eager", "--max-examples", "2", "-n", "2"]
     laws = ("scatter*", "backward.*", "accumulation.*", "detach.*", "grad-mode.*", "in-place.*")
     chosen = [option for law in (*laws, "operators.v*:mul") for option in ("--law", law)]
     run = run_laws(["--pyargs", "conformance", *options, *chosen], tmp_path)
     assert run.code == 0, run.out
-    assert {v["target"] for v in run.verdict_lines} == {"cpu/aot_eager"}
+    assert {v["target"] for v in run.verdict_lines} == {"cpu/compile:aot_eager"}
 
 
 def test_loaded_modules_come_first(laws: RunLaws, tmp_path: Path) -> None:

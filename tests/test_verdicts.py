@@ -344,10 +344,10 @@ def test_a_listed_crash_deviates(laws: RunLaws, tmp_path: Path) -> None:
 
 @PROCESSES
 def test_two_targets(laws: RunLaws, processes: str | None) -> None:
-    run = laws(HOLDS, "--target", "cpu/aot_eager", "--profile", "smoke", processes=processes)
+    run = laws(HOLDS, "--target", "cpu/compile:aot_eager", processes=processes)
     assert sorted((v["target"], v["verdict"]) for v in run.verdict_lines) == [
         ("cpu", "holds"),
-        ("cpu/aot_eager", "holds"),
+        ("cpu/compile:aot_eager", "holds"),
     ]
 
 

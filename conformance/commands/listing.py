@@ -7,10 +7,13 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from importlib import import_module
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.commands.command import DONE, Command, CommandError, aligned, as_json
 from conformance.selection import matches, nearest
+
+if TYPE_CHECKING:
+    from conformance.modes.mode import Setting
 
 
 class Row(NamedTuple):
@@ -56,19 +59,28 @@ def _chapters() -> Iterator[Row]:
         yield Row(name, f"{sum(counts):>5,} laws  {subjects[name]}", {"laws": sum(counts)})
 
 
-def _modes() -> Iterator[Row]:
-    from conformance.target import MODES
+def _settings() -> Iterator[Setting]:
+    """Every mode in every spelling that can be used here."""
+    from conformance.modes import modes
+    from conformance.modes.mode import Setting
 
-    for name, mode in MODES.items():
-        yield Row(name, (mode.__doc__ or "").strip().partition("\n")[0])
+    for mode in modes().values():
+        for parameter, options in mode.parameters().items():
+            yield Setting(mode, parameter, options)
+
+
+def _modes() -> Iterator[Row]:
+    for setting in _settings():
+        yield Row(setting.name, setting.mode.summary)
 
 
 def _targets() -> Iterator[Row]:
     """Every device that can hold a tensor here, in every mode."""
-    from conformance.target import MODES, TargetError, open_target
+    from conformance.target import TargetError, open_target
 
     for device in _devices():
-        for mode in MODES:
+        for setting in _settings():
+            mode = setting.name
             name = device if mode == "eager" else f"{device}/{mode}"
             try:
                 target = open_target(name)

@@ -61,7 +61,7 @@ def test_layout(target, case, call):
 @law("operators.in-place", docs=page, over=excluding("in-place", lambda o: o.in_place))
 @given(call=in_place_calls)
 def test_in_place(target, case, call):
-    """The in-place form writes the result into self, returns self and counts one version.
+    """The in-place form writes the result into self, returns self and counts a version.
 
     Where the result's shape is not self's, or its dtype is of a higher category, it raises and
     leaves self as it was. Other inputs stay as they are, and so does the rest of self's memory.
@@ -81,10 +81,33 @@ def test_in_place(target, case, call):
     returned = target.run(case.in_place, written, *others, **call.keywords)
     judge.check_written(case, expected, [written], "self")
     compare.fact(returned is written, True, "returns self")
-    compare.fact((written._version, written.data_ptr()), (version + 1, place), "version, memory")
+    counted = written._version > version
+    compare.fact((counted, written.data_ptr()), (True, place), "version, memory")
     compare.fact(forms.around(written), margin, "memory around self")
     for tensor, values in zip(tensors_in(others), before, strict=True):
         compare.unchanged(tensor, values, "argument")
+
+
+@law(
+    "operators.in-place-version",
+    docs=page,
+    level="should",
+    over=excluding("in-place", lambda o: o.in_place),
+)
+@given(call=in_place_calls)
+def test_in_place_version(target, case, call):
+    """The in-place form counts exactly one version, and none where it is rejected."""
+    (shape,), _ = forms.results_of(case, call)
+    written, others = forms.writable(call.arguments[0], shape), call.arguments[1:]
+    _, (dtype,) = forms.results_of(case, forms.with_self(call, written.clone()))
+    version = written._version
+    if forms.can_hold(written.dtype, dtype):
+        target.run(case.in_place, written, *others, **call.keywords)
+        compare.fact(written._version - version, 1, "versions counted")
+    else:
+        with compare.raises(RuntimeError, "can't be cast to the desired output type"):
+            target.run(case.in_place, written, *others, **call.keywords)
+        compare.fact(written._version - version, 0, "versions counted by a rejection")
 
 
 @law("operators.out", docs=page, over=excluding("out", lambda o: o.out))

@@ -17,7 +17,7 @@ from conformance.examine import Examination
 from conformance.law import Law, shipped_laws
 from conformance.profiles import PROFILES
 from conformance.results import Verdict
-from conformance.target import Target
+from conformance.target import open_target
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -26,7 +26,8 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 class Saboteur:
     """A fault: what it breaks, the ids of the laws that must catch it, and its symptom.
 
-    ``symptom`` is a part of the message with which each of the laws must refute it.
+    ``symptom`` is a part of the message with which each of the laws must refute it, on
+    ``target``.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Saboteur:
     laws: tuple[str, ...]
     symptom: str
     patch: Patch
+    target: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -77,20 +79,20 @@ def run_script(script: str) -> str:
     return ""
 
 
-def examine(law_id: str, symptom: str) -> Trial:
-    """Examine one law on the CPU in profile ci, in this process as it is.
+def examine(law_id: str, symptom: str, target: str = "cpu") -> Trial:
+    """Examine one law on a target in profile ci, in this process as it is.
 
     A counterexample that shows the symptom stays as it was found: shrinking takes half of the
     time. One that shows something else is shrunk, and has to show it then.
     """
     law, case = find_law(law_id)
-    listed = covering(read_deviations(SHIPPED), law_id, "cpu", torch.__version__)
+    listed = covering(read_deviations(SHIPPED), law_id, target, torch.__version__)
     known = listed if listed and listed.inputs else None  # elsewhere a law says what it sees
     for shrink in (False, True):
         examination = Examination(
             law,
             case,
-            Target(torch.device("cpu")),
+            open_target(target),
             PROFILES["ci"].examples,
             deviation=known,
             shrink=shrink,
@@ -109,7 +111,7 @@ def try_saboteur(saboteur: Saboteur) -> list[Trial]:
 
     def sabotaged() -> list[Trial]:
         saboteur.patch(pytest.MonkeyPatch())
-        return [examine(law_id, saboteur.symptom) for law_id in saboteur.laws]
+        return [examine(law_id, saboteur.symptom, saboteur.target) for law_id in saboteur.laws]
 
     trials: list[Trial] = in_fork(sabotaged)
     return trials

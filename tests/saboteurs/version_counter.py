@@ -94,6 +94,11 @@ SABOTEURS = (
         replacing(Tensor, "mul_", _by_one_is_no_write),
     ),
     Saboteur(
+        "negation-counts-twice", "neg_ counts two versions",
+        ("operators.in-place-version:neg",), "versions counted",
+        replacing(Tensor, "neg_", lambda original: lambda x: original(original(original(x)))),
+    ),
+    Saboteur(
         "expected-version-zero", "the error always says that version 0 was expected",
         ("version-counter.message",), "another message",
         replacing(Tensor, "backward", _expected_version_is_zero),
