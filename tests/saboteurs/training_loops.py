@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import torch
@@ -78,21 +77,21 @@ def _normalizes_by_few(original: Any) -> Any:
     return norm
 
 
-_KEPT: dict[int, Any] = {}
+_KEPT: dict[str, Any] = {}
 
 
 def _saves_late(original: Any) -> Any:
     def save(value: Any, file: Any, **keywords: Any) -> None:
-        _KEPT[id(file)] = value
+        _KEPT["last"] = value
         original(value, file, **keywords)
 
     return save
 
 
 def _loads_what_is_now(original: Any) -> Any:
-    def load(file: io.BytesIO, **keywords: Any) -> Any:
+    def load(file: Any, **keywords: Any) -> Any:
         found = original(file, **keywords)
-        return _KEPT.get(id(file), found)
+        return _KEPT.get("last", found)
 
     return load
 
@@ -145,5 +144,9 @@ SABOTEURS = (
     Saboteur(
         "saved-goes-along", "what was saved goes along with later writes",
         ("trainings.early-stopping",), "weights that were saved", _aliasing,
+    ),
+    Saboteur(
+        "loaded-is-saved", "what is loaded is what was saved last, not a copy",
+        ("serialization.snapshot:buffer",), "the other, after a write", _aliasing,
     ),
 )  # fmt: skip
