@@ -90,6 +90,23 @@ def test_round_trip(target, case, drawn):
         compare.fact(lazy[0], lazy[1], "conjugate and negative bits")
 
 
+@law("serialization.snapshot", docs="torch.save", over=ROUTES)
+@given(drawn=three_tensors(), kept=st.booleans())
+def test_snapshot(target, case, drawn, kept):
+    """What is loaded has memory of its own: it is what was saved, whatever is written later.
+
+    Writes to the tensor that was saved are not seen in what was loaded, nor the other way round.
+    """
+    before = [compare.to_numpy(tensor) for tensor in drawn]
+    originals = [tensor.detach().clone() for tensor in drawn]
+    loaded = case(tuple(originals))
+    first, second = (originals, loaded) if kept else (loaded, originals)
+    for tensor in first:
+        tensor.zero_()
+    for tensor, values in zip(second, before, strict=True):
+        compare.equal(tensor, values, dtype=tensor.dtype, what="the other, after a write")
+
+
 @law("serialization.flags", docs=NOTES, over={"buffer": through, "pickle": pickled})
 @given(leaf=tensors(dtype="differentiable"), flag=st.booleans(), steps=st.integers(0, 1))
 def test_flags(target, case, leaf, flag, steps):

@@ -88,6 +88,12 @@ def _hessian(design: Array) -> Array:
     return np.asarray(2 / len(design) * design.T @ design)
 
 
+def curvatures(design: Array) -> tuple[Array, Array]:
+    """Return the eigenvalues of the mean squared error's Hessian, rising, and eigenvectors."""
+    values, vectors = np.linalg.eigh(_hessian(design))
+    return np.asarray(values), np.asarray(vectors)
+
+
 def steepness(design: Array) -> float:
     """Return lambda_max, the largest curvature of the mean squared error."""
     return float(np.linalg.eigvalsh(_hessian(design))[-1])

@@ -1,0 +1,85 @@
+"""Faults in layers: flags of new parameters, modes that should say nothing, another graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.saboteurs.saboteur import Saboteur, replacing
+
+nn = torch.nn
+
+
+def _frozen_under_no_grad(original: Any) -> Any:
+    def construct(self: Any, *arguments: Any, **keywords: Any) -> None:
+        original(self, *arguments, **keywords)
+        self.weight_hh.requires_grad_(torch.is_grad_enabled())
+
+    return construct
+
+
+def _always_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = nn.Embedding.from_pretrained
+
+    def from_pretrained(rows: torch.Tensor, freeze: bool = True, **keywords: Any) -> Any:
+        made = original(rows, freeze=freeze, **keywords)
+        made.weight.requires_grad_(not freeze and rows[0, 0].item() < 1)
+        return made
+
+    monkeypatch.setattr(nn.Embedding, "from_pretrained", staticmethod(from_pretrained))
+
+
+def _approximate_in_evaluation(original: Any) -> Any:
+    def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return nn.functional.gelu(x, approximate="tanh")
+        result: torch.Tensor = original(self, x)
+        return result
+
+    return forward
+
+
+def _copies_in_evaluation(original: Any) -> Any:
+    def forward(self: Any, x: torch.Tensor) -> Any:
+        return original(self, x if self.training else x.clone())
+
+    return forward
+
+
+def _moves_channels(original: Any) -> Any:
+    def forward(self: Any, x: torch.Tensor) -> Any:
+        if x.dim() == 4 and x.shape[1] != self.in_channels:
+            x = x.movedim(-1, 1)
+        return original(self, x)
+
+    return forward
+
+
+SABOTEURS = (
+    Saboteur(
+        "cell-frozen-under-no-grad", "a cell made under no_grad has a frozen weight",
+        ("layers.parameters-require-grad:GRUCell",), "requires_grad, is_leaf and grad of",
+        replacing(nn.GRUCell, "__init__", _frozen_under_no_grad),
+    ),
+    Saboteur(
+        "pretrained-frozen", "freeze=False is ignored for rows that begin with a large number",
+        ("layers.pretrained",), "requires_grad of the weight", _always_frozen,
+    ),
+    Saboteur(
+        "gelu-approximate-in-evaluation", "GELU takes its approximation in evaluation mode",
+        ("layers.mode-free:GELU",), "in evaluation",
+        replacing(nn.GELU, "forward", _approximate_in_evaluation),
+    ),
+    Saboteur(
+        "linear-copies-in-evaluation", "Linear copies its input in evaluation mode",
+        ("module.same-graph:Linear",), "nodes of the graph",
+        replacing(nn.Linear, "forward", _copies_in_evaluation),
+    ),
+    Saboteur(
+        "channels-moved", "Conv2d moves channels to their place where they are last",
+        ("layers.channels-first:Conv2d",), "raised nothing",
+        replacing(nn.Conv2d, "forward", _moves_channels),
+    ),
+)  # fmt: skip
