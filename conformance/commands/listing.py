@@ -117,7 +117,7 @@ def rows(kind: str, patterns: list[str]) -> list[Row]:
     chosen = [row for row in every if not patterns or any(_names(row, p) for p in patterns)]
     if not chosen:
         known = [row.name for row in every]
-        hint = nearest(patterns[0], known) if len(known) > 12 else f"there are {', '.join(known)}"
+        hint = nearest(patterns[0], known) if len(known) > 40 else f"there are {', '.join(known)}"
         raise CommandError(f"no {kind.removesuffix('s')} matches {patterns[0]!r}; {hint}")
     return chosen
 
