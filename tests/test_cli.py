@@ -90,7 +90,10 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "an abbreviation": (["list", "--js"], "there is no option '--js'"),
     "unknown law": (["explain", "accumulation.backwards-add"], "nearest: accumulation.backward-a"),
     "glob of no law": (["list", "laws", "nothing.at-all*"], "no law matches 'nothing.at-all*'"),
-    "unknown mode": (["list", "modes", "lazy"], "no mode matches 'lazy'; there are eager"),
+    "unknown mode": (
+        ["list", "modes", "lazy"],
+        "no mode matches 'lazy'; list them",
+    ),
     "missing module": (["list", "targets", "--load", "no_such"], "importing it failed (ModuleNotF"),
     "no record": (["report", "none.jsonl", "-o", "out"], "none.jsonl: cannot be read (No such"),
     "a folder": (["diff", ".", "good.jsonl"], ".: cannot be read (Is a directory)"),

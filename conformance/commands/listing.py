@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.commands.command import DONE, Command, CommandError, aligned, as_json
-from conformance.selection import matches, nearest
+from conformance.selection import matches
 
 if TYPE_CHECKING:
     from conformance.modes.mode import Setting
@@ -117,9 +118,16 @@ def rows(kind: str, patterns: list[str]) -> list[Row]:
     chosen = [row for row in every if not patterns or any(_names(row, p) for p in patterns)]
     if not chosen:
         known = [row.name for row in every]
-        hint = nearest(patterns[0], known) if len(known) > 40 else f"there are {', '.join(known)}"
+        hint = _hint(kind, patterns[0], known)
         raise CommandError(f"no {kind.removesuffix('s')} matches {patterns[0]!r}; {hint}")
     return chosen
+
+
+def _hint(kind: str, pattern: str, known: list[str]) -> str:
+    close = get_close_matches(pattern, known, n=3, cutoff=0.4)
+    if close:
+        return f"nearest: {', '.join(close)}"
+    return f"list them with: conformance list {kind}"
 
 
 def _names(row: Row, pattern: str) -> bool:

@@ -29,7 +29,8 @@ PARTS = (
         "How tensors are made, which dtype and device they have, and whose memory they see.",
         """creation creation_data creation_tensor creation_legacy creation_like creation_ranges
         creation_options leaf_creation promotion conversion devices device_names storage views
-        view_identity interop numpy_names serialization sparse package deprecated""",
+        view_identity interop numpy_names serialization formatting sparse package
+        deprecated""",
     ),
     _part(
         "Indexing",
@@ -65,7 +66,8 @@ PARTS = (
     _part(
         "Functions of your own",
         "torch.autograd.Function: its contract, its context, and its place among transforms.",
-        """custom_function custom_function_context custom_function_gradients
+        """custom_function custom_function_use custom_function_context
+        custom_function_gradients
         custom_function_transforms double_backward gradcheck anomaly""",
     ),
     _part(
@@ -84,7 +86,8 @@ PARTS = (
         "Parameters, state, hooks, layers, initialization, and losses up to their limits.",
         """modules module_conduct module_state module_casts containers container_limits
         module_hooks module_backward_hooks layers layer_conduct packed_sequences
-        packed_recurrent initialization losses loss_limits""",
+        packed_recurrent attention parametrizations normalized_weights initialization losses
+        loss_arguments loss_limits""",
     ),
     _part(
         "Optimizers",
