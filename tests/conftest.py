@@ -41,6 +41,9 @@ from strategies import tensors
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--draws", type=int, metavar="N", help="draws a quality test makes (300)")
+    parser.addoption(
+        "--one-saboteur-a-law", action="store_true", help="try the first saboteur of each law only"
+    )
     parser.addoption("--kill-table", type=Path, metavar="FILE", help="write the kill table as JSON")
 
 
@@ -48,6 +51,23 @@ def pytest_configure(config: pytest.Config) -> None:
     draws: int | None = config.getoption("--draws")
     if draws is not None:
         os.environ["CONFORMANCE_DRAWS"] = str(draws)  # before workers start and read it
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the saboteurs of laws that have one already, if asked to."""
+    if not config.getoption("--one-saboteur-a-law"):
+        return
+    seen: set[str] = set()
+    dropped = []
+    for item in items:
+        saboteur = getattr(item, "callspec", None) and item.callspec.params.get("saboteur")  # type: ignore[attr-defined]
+        if saboteur is not None:
+            laws = {law_id.partition(":")[0] for law_id in saboteur.laws}
+            if laws <= seen:
+                dropped.append(item)
+            seen |= laws
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = [item for item in items if item not in set(dropped)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ BACKWARD = "torch.autograd.backward"
 
 def by_function(result, leaves, *cotangent):
     """Run torch.autograd.backward on a list of one root."""
-    torch.autograd.backward([result], *([given] for given in cotangent))
+    given: Any = [[tensor] for tensor in cotangent]
+    torch.autograd.backward([result], *given)
 
 
 def by_method(result, leaves, *cotangent):
@@ -28,7 +30,8 @@ def by_method(result, leaves, *cotangent):
 
 def by_grad(result, leaves, *cotangent):
     """Run torch.autograd.grad, whose results become .grad."""
-    found = torch.autograd.grad(result, leaves, *cotangent, allow_unused=True)
+    given: Any = cotangent
+    found = torch.autograd.grad(result, leaves, *given, allow_unused=True)
     for leaf, gradient in zip(leaves, found, strict=True):
         leaf.grad = gradient
 
