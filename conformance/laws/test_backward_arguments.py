@@ -30,8 +30,8 @@ def by_method(result, leaves, *cotangent):
 
 def by_grad(result, leaves, *cotangent):
     """Run torch.autograd.grad, whose results become .grad."""
-    given: Any = cotangent
-    found = torch.autograd.grad(result, leaves, *given, allow_unused=True)
+    grad: Any = torch.autograd.grad  # its overloads know no variable number of arguments
+    found = grad(result, leaves, *cotangent, allow_unused=True)
     for leaf, gradient in zip(leaves, found, strict=True):
         leaf.grad = gradient
 
