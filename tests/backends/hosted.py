@@ -12,10 +12,11 @@ import ctypes
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 NAME = "hosted"
@@ -49,14 +50,14 @@ def _under(tensor: torch.Tensor, device_type: int) -> torch.Tensor:
     """Return a tensor over the same memory on a device of DLPack's type."""
     capsule = torch._C._to_dlpack(tensor)
     _ManagedTensor.from_address(_pointer_of(capsule, b"dltensor")).device_type = device_type
-    return torch._C._from_dlpack(capsule)
+    moved = torch._C._from_dlpack(capsule)
+    moved = moved.conj() if tensor.is_conj() else moved  # bits that DLPack does not tell
+    return moved._neg_view() if tensor.is_neg() else moved
 
 
 def to_host(tensor: torch.Tensor) -> torch.Tensor:
     """Return a CPU tensor over the memory of one of this device."""
-    host = _under(tensor, _DLPACK_CPU)
-    host = host.conj() if tensor.is_conj() else host
-    return host._neg_view() if tensor.is_neg() else host
+    return _under(tensor, _DLPACK_CPU)
 
 
 def to_device(tensor: torch.Tensor) -> torch.Tensor:
@@ -88,6 +89,8 @@ def stock(operation: Any, *arguments: Any, **keywords: Any) -> Any:
     """Run an operation as it should be: views on this device, all else on the CPU's kernels."""
     if _is_view(operation):
         return operation.redispatch(_ON_CPU, *arguments, **keywords)
+    arguments, keywords = _tensors_for_numbers(operation, arguments, keywords)
+    _check_devices(operation, arguments, keywords)
     aliases: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def alias(value: Any) -> Any:
@@ -114,7 +117,34 @@ def stock(operation: Any, *arguments: Any, **keywords: Any) -> Any:
     for original, host in aliases.values():
         if (original.shape, original.stride()) != (host.shape, host.stride()):
             _reset(original, original, host.shape, host.stride(), host.storage_offset())
+        torch._C._set_conj(original, host.is_conj())  # torch's solve leaves it to this bit
     return tree_map(back, results)
+
+
+def _tensors_for_numbers(operation: Any, arguments: Any, keywords: Any) -> Any:
+    """Give tensors where torch has unpacked them: a number that stands for one takes its dtype."""
+    like = next((t for t in tree_leaves((arguments, keywords)) if on_device(t)), None)
+    parameters = {p.name: p for p in operation._schema.arguments}
+
+    def tensor_for(parameter: Any, value: Any) -> Any:
+        if isinstance(value, (int, float, complex)) and str(parameter.type) == "Tensor":
+            dtype = None if like is None else torch.result_type(like, value)
+            return torch.tensor(value, dtype=dtype)
+        return value
+
+    positional = tuple(map(tensor_for, operation._schema.arguments, arguments))
+    return positional, {n: tensor_for(parameters[n], v) for n, v in keywords.items()}
+
+
+def _check_devices(operation: Any, arguments: Any, keywords: Any) -> None:
+    """Refuse tensors of another device, but for those of rank 0 and indices, as torch does."""
+    tensors = [t for t in tree_leaves((arguments, keywords)) if isinstance(t, torch.Tensor)]
+    others = [t.device for t in tensors if not on_device(t) and t.dim() > 0]
+    if others and len(others) < len(tensors) and "index" not in operation._schema.name:
+        raise RuntimeError(
+            "Expected all tensors to be on the same device, but found at least two devices, "
+            f"{others[0]} and {NAME}:0! (when checking arguments of {operation})"
+        )
 
 
 def _is_view(operation: Any) -> bool:
@@ -177,7 +207,9 @@ def _set(operation: Any, *arguments: Any, **keywords: Any) -> Any:
 def _resize(
     operation: Any, tensor: torch.Tensor, shape: Any, *, memory_format: Any = None
 ) -> torch.Tensor:
-    like = torch.empty(shape, dtype=tensor.dtype, memory_format=memory_format or torch.contiguous_format)
+    like = torch.empty(
+        shape, dtype=tensor.dtype, memory_format=memory_format or torch.contiguous_format
+    )
     storage = tensor.untyped_storage()
     offset = tensor.storage_offset()
     if (offset + like.numel()) * like.itemsize > storage.nbytes():
@@ -190,8 +222,25 @@ def _resize(
     return _reset(tensor, memory, like.shape, like.stride(), offset)
 
 
+def _convolution(
+    operation: Any, x: Any, weight: Any, bias: Any, *options: Any, **named: Any
+) -> torch.Tensor:
+    on_host = [None if t is None else to_host(t) for t in (x, weight, bias)]
+    return to_device(torch.ops.aten.convolution(*on_host, *options, **named))
+
+
+def _convolution_backward(
+    operation: Any, gradient: Any, x: Any, weight: Any, *options: Any, **named: Any
+) -> Any:
+    on_host = map(to_host, (gradient, x, weight))
+    results = torch.ops.aten.convolution_backward(*on_host, None, *options, **named)
+    return tuple(None if result is None else to_device(result) for result in results)
+
+
 KERNELS.update(
     {
+        "aten::convolution_overrideable": _convolution,
+        "aten::convolution_backward_overrideable": _convolution_backward,
         "aten::_copy_from": _copy_from,
         "aten::_copy_from_and_resize": _copy_from_and_resize,
         "aten::set_": _set,
@@ -254,5 +303,9 @@ _setup_privateuseone_for_python_backend(NAME, backend_module=Module())
 _EVERY = torch.library.Library("_", "IMPL")
 _EVERY.fallback(run, "PrivateUse1")
 _ATEN = torch.library.Library("aten", "IMPL")
+for _name in (  # torch would take them apart otherwise, or refuse them
+    "convolution_overrideable", "convolution_backward_overrideable", "native_group_norm",
+):  # fmt: skip
+    _ATEN.impl(_name, partial(run, getattr(torch.ops.aten, _name).default), "PrivateUse1")
 for _bit in ("Conjugate", "Negative"):  # a copy resolves them; else resolving would copy for ever
     _ATEN.impl("_copy_from", torch.library.fallthrough_kernel, _bit)
