@@ -26,6 +26,7 @@ OURS = ("conformance", "strategies")
 
 REPLACED: dict[tuple[str, str], str] = {
     ("conformance.evidence", "compared"): "def compared(*_):\n    pass",
+    ("conformance.evidence", "has_values"): "def has_values():\n    return True",
 }
 """Functions that mean something only within a run, and what stands for them in a script."""
 
@@ -247,6 +248,8 @@ def stand_alone(
             script.need(kind.__module__, kind.__name__)
     for name in ("resolve", MODES[target.mode].__name__):
         script.need("conformance.target", name)
+    if target.valueless:
+        script.need("conformance.inputs", "without_values")
     text = [] if case is None else [f"case = {_case_text(law, case, script)}"]
     names = ["target", *([] if case is None else ["case"]), *drawn]
     imports = {"import torch", "import numpy as np", "from math import inf, nan"}
@@ -277,6 +280,7 @@ def stand_alone(
             "\n",
             *text,
             *([inputs] if inputs else []),
+            *(f"{name} = without_values({name})" for name in drawn if target.valueless),
             f"{law.function.__name__}({', '.join(f'{name}={name}' for name in names)})",
             "",
         ]

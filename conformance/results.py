@@ -30,6 +30,7 @@ VERDICTS: dict[str, bool] = {
     "stale": True,
     "crashed": True,
     "timeout": True,
+    "blocked": True,
 }
 """Every verdict, and whether it fails the run."""
 
@@ -87,11 +88,18 @@ class Verdict:
 
 
 def describe_run(
-    *, targets: list[str], profile: str, seed: int, examples: int, devices: list[str]
+    *,
+    targets: list[str],
+    profile: str,
+    seed: int,
+    examples: int,
+    devices: list[str],
+    lacks: dict[str, dict[str, str]],
 ) -> dict[str, Any]:
     """Return the record's first line: all that a verdict may depend on.
 
-    ``devices`` names the targets' accelerators. Needs torch imported.
+    ``devices`` names the targets' accelerators; ``lacks`` says of each target with which words it
+    refused which capabilities. Needs torch imported.
     """
     import torch
 
@@ -108,6 +116,7 @@ def describe_run(
         "platform": platform.platform(),
         "processor": _processor(),
         "devices": devices,
+        "lacks": lacks,
         "threads": torch.get_num_threads(),
         "cpus": os.cpu_count(),
         "targets": targets,

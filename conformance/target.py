@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from conformance.capabilities import Capabilities
 from conformance.evidence import Evidence
 
 Function = Callable[..., Any]
@@ -62,6 +63,22 @@ class Target:
     device: torch.device
     mode: str = "eager"
     evidence: Evidence = field(default_factory=Evidence)
+    capabilities: Capabilities = field(default_factory=Capabilities)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the target has every operation: then one that is missing refutes a law."""
+        return self.device.type == "cpu" and self.mode == "eager"
+
+    @property
+    def valueless(self) -> bool:
+        """Whether its tensors hold no values: it is judged on shapes, dtypes, flags and errors."""
+        return self.device.type == "meta"
+
+    @property
+    def lacks(self) -> frozenset[str]:
+        """Names of the capabilities that the device lacks, for strategies."""
+        return frozenset(self.capabilities.refused)
 
     @property
     def name(self) -> str:

@@ -46,13 +46,19 @@ _pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
 _pointer_of.restype, _pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
 
 
-def _under(tensor: torch.Tensor, device_type: int) -> torch.Tensor:
+def _under(tensor: torch.Tensor, device_type: int, index: int = 0) -> torch.Tensor:
     """Return a tensor over the same memory on a device of DLPack's type."""
     capsule = torch._C._to_dlpack(tensor)
-    _ManagedTensor.from_address(_pointer_of(capsule, b"dltensor")).device_type = device_type
+    head = _ManagedTensor.from_address(_pointer_of(capsule, b"dltensor"))
+    head.device_type, head.device_index = device_type, index
     moved = torch._C._from_dlpack(capsule)
     moved = moved.conj() if tensor.is_conj() else moved  # bits that DLPack does not tell
     return moved._neg_view() if tensor.is_neg() else moved
+
+
+def under_index(tensor: torch.Tensor, index: int) -> torch.Tensor:
+    """Return a tensor of this device under another index of it."""
+    return _under(tensor, _DLPACK_PRIVATE_USE, index)
 
 
 def to_host(tensor: torch.Tensor) -> torch.Tensor:
@@ -180,13 +186,13 @@ def _resizing(operation: Any, arguments: Any, keywords: Any) -> Any:
 
 
 def _reset(
-    tensor: torch.Tensor, memory: torch.Tensor, shape: Any, stride: Any, offset: int
+    tensor: torch.Tensor, memory: torch.Tensor, shape: Any, stride: Any, offset: Any
 ) -> torch.Tensor:
     setter = torch.ops.aten.set_.source_Storage_storage_offset
     return setter.redispatch(_ON_CPU, tensor, memory.untyped_storage(), offset, shape, stride)
 
 
-def _copy_from(
+def copy_from(
     operation: Any, source: torch.Tensor, target: torch.Tensor, non_blocking: bool = False
 ) -> torch.Tensor:
     from_ = to_host(source) if on_device(source) else source
@@ -197,7 +203,7 @@ def _copy_from(
 def _copy_from_and_resize(
     operation: Any, source: torch.Tensor, target: torch.Tensor
 ) -> torch.Tensor:
-    return _copy_from(operation, source, target.resize_(source.shape))
+    return copy_from(operation, source, target.resize_(source.shape))
 
 
 def _set(operation: Any, *arguments: Any, **keywords: Any) -> Any:
@@ -241,7 +247,7 @@ KERNELS.update(
     {
         "aten::convolution_overrideable": _convolution,
         "aten::convolution_backward_overrideable": _convolution_backward,
-        "aten::_copy_from": _copy_from,
+        "aten::_copy_from": copy_from,
         "aten::_copy_from_and_resize": _copy_from_and_resize,
         "aten::set_": _set,
         "aten::resize_": _resize,
@@ -295,7 +301,7 @@ def _new_storage(cls: Any, *arguments: Any, device: Any = None, **keywords: Any)
     if device is not None and torch.device(device).type == NAME:
         size = arguments[0] if arguments else 0
         return torch.empty(size, dtype=torch.uint8, device=NAME).untyped_storage()
-    return torch._C.StorageBase.__new__(cls, *arguments, device=device, **keywords)
+    return torch._C.StorageBase.__new__(cls, *arguments, device=device, **keywords)  # type: ignore[call-arg]
 
 
 torch.UntypedStorage.__new__ = _new_storage  # type: ignore[method-assign]
