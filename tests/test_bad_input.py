@@ -35,10 +35,16 @@ CASES: dict[str, tuple[list[str], str]] = {
     "unknown profile": (["--profile", "quick"], "--profile"),
     "examples": (["--max-examples", "none"], "write 1 or more"),
     "time limit": (["--law-timeout", "0"], "is no number of seconds"),
+    "memory limit": (["--law-memory", "0"], "is no size in GiB"),
+    "unreadable capabilities": (["--capabilities", "none.toml"], "none.toml: cannot be read"),
+    "absent law": (["--capabilities", "absent.toml"], "absent.toml:1: law = 'scater.*'"),
+    "absent capability": (["--capabilities", "probe.toml"], "probe.toml:1: no capability 'float6'"),
+    "absent nothing": (["--capabilities", "nothing.toml"], "name either a law or a capability"),
     "no laws": (["--target", "cpu", "test_other.py"], "no law was collected"),
 }  # fmt: skip
 
 _ENTRY = '[[deviation]]\nlaw = "{law}"\ntarget = "*"\ntorch = "{torch}"\nreason = "r"\nlink = ""\n'
+_ABSENT = '[[absent]]\ntarget = "*"\ntorch = ""\nreason = "r"\nlink = ""\n'
 FILES = {
     "failing_backend.py": "raise OSError('no card')\n",
     "broken.toml": "[[deviation]]\nlaw = 'x'\ntarget = \n",
@@ -49,6 +55,9 @@ FILES = {
     "inputs.toml": _ENTRY.format(law="scatter.*", torch="") + "inputs = 'x ='\n",
     "alone.toml": _ENTRY.format(law="scatter.*", torch="") + "inputs = 'True'\n",
     "both.toml": _ENTRY.format(law="scatter.*", torch="") + "counterexample = ''\ncrash = ''\n",
+    "absent.toml": _ABSENT + 'law = "scater.*"\n',
+    "probe.toml": _ABSENT + 'capability = "float6"\n',
+    "nothing.toml": _ABSENT,
     "test_other.py": "def test_other(): pass\n",
 }
 

@@ -18,10 +18,10 @@ LACKS = {"numpy", "dlpack", "generators", "sparse", "sparse_csr"}
 
 # Fault, the law that must see it, its verdict, and what it says.
 SILENT = {
-    "wrong-index": ("operators.value:flip", "violated", "hosted:1"),
+    "wrong-index": ("operators.value:flip", "violated", "index=1"),
     "copy-for-view": ("views.geometry:unfold", "violated", "shares storage"),
     "copy-of-an-offset": ("views.gradient-through-view:mul_", "violated", "base at index"),
-    "stale-read": ("operators.in-place:add", "violated", "self at index"),
+    "stale-read": ("operators.in-place:add", "violated", "self"),
     "missing": ("operators.value:gather", "unsupported", "hosted has no aten.gather"),
     "missing-for-strides": ("operators.value:gather", "violated", "row-major memory it works"),
     "missing-for-bfloat16": ("operators.value:gather", "holds", "in part: "),
