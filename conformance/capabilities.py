@@ -52,6 +52,13 @@ PROBES: dict[str, Probe] = {
         "the DLPack protocol",
         "assert torch.from_dlpack(torch.ones(2).to(device)).device.type == device.type",
     ),
+    "capsules": Probe("DLPack capsules", "torch.utils.dlpack.to_dlpack(torch.ones(2).to(device))"),
+    "foreach": Probe(
+        "clipping by foreach kernels",
+        "p = torch.ones(2).to(device).requires_grad_()\n"
+        "p.grad = torch.ones(2).to(device)\n"
+        "torch.nn.utils.clip_grad_norm_([p], 1.0, foreach=True)",
+    ),
     "strides": Probe(
         "views with strides of their own",
         "x = torch.zeros(2, 3).to(device).t()\n"

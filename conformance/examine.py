@@ -6,7 +6,7 @@ import copy
 import re
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -235,7 +235,8 @@ class Examination:
 
     def _missing(self, error: BaseException) -> str | None:
         """Return the target's word that it lacks what an example needs, or None."""
-        return missing_operation(error) or self.target.capabilities.refusal(error) or None
+        refused = map(self.target.capabilities.refusal, causes(error))
+        return missing_operation(error) or next(filter(None, refused), None)
 
     def _count(self, statistics: Mapping[str, Any]) -> None:
         """Take from Hypothesis what only it knows: rejected draws, and time spent drawing."""
@@ -344,12 +345,18 @@ def missing_operation(error: BaseException) -> str | None:
     That word is NotImplementedError, which torch raises where no kernel is registered for a
     backend or dtype, here or as the cause of a compiler's error.
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, NotImplementedError):
-            return str(seen).strip().partition("\n")[0] or "NotImplementedError"
-        seen = seen.__cause__
+    for cause in causes(error):
+        if isinstance(cause, NotImplementedError):
+            return str(cause).strip().partition("\n")[0] or "NotImplementedError"
     return None
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, what caused it, and what caused that."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
 
 
 def _message(error: BaseException) -> str:

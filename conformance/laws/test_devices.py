@@ -245,7 +245,7 @@ def test_type_rejected(target, tensor):
         torch.Tensor.type(tensor, "torch.NonsenseTensor")
 
 
-@law("devices.to-meta", docs="meta.html")
+@law("devices.to-meta", docs="meta.html", needs=("values",))
 @given(tensor=tensors(dtype="any", layouts=(*DENSE, "offset")), grad=st.booleans())
 def test_to_meta(target, tensor, grad):
     """A tensor moved to meta keeps shape, dtype and strides, and has no data.
@@ -260,7 +260,7 @@ def test_to_meta(target, tensor, grad):
     compare.fact(found, (tensor.dtype, "meta", True, grad and floating), "dtype, device and flags")
 
 
-@law("devices.out-of-meta", docs="meta.html", over=OUT_OF_META)
+@law("devices.out-of-meta", docs="meta.html", over=OUT_OF_META, needs=("values",))
 @given(tensor=tensors(dtype="any", shape=shapes(min_rank=1)))
 def test_out_of_meta(target, case, tensor):
     """A tensor on meta cannot be moved to another device: there is no data to copy."""
@@ -271,7 +271,7 @@ def test_out_of_meta(target, case, tensor):
     compare.fact(said, True, "NotImplementedError: Cannot copy out of meta tensor")
 
 
-@law("devices.copy-from-meta", docs="meta.html")
+@law("devices.copy-from-meta", docs="meta.html", needs=("values",))
 @given(tensor=tensors(dtype="real", layouts=DENSE))
 def test_copy_from_meta(target, tensor):
     """copy_ from a tensor on meta is rejected and writes nothing; empty_like makes room elsewhere.
