@@ -58,12 +58,16 @@ MODES: dict[str, Callable[[Function], Function]] = {"eager": eager, "aot_eager":
 
 @dataclass
 class Target:
-    """A device and a mode. Laws know nothing more of either than these attributes."""
+    """A device and a mode. Laws know nothing more of either than these attributes.
+
+    ``asked`` is the device as the user wrote it, who may have left out its index.
+    """
 
     device: torch.device
     mode: str = "eager"
     evidence: Evidence = field(default_factory=Evidence)
     capabilities: Capabilities = field(default_factory=Capabilities)
+    asked: str = ""
 
     @property
     def complete(self) -> bool:
@@ -83,7 +87,8 @@ class Target:
     @property
     def name(self) -> str:
         """The target as users write it: ``cpu``, ``cuda:0``, ``cpu/aot_eager``."""
-        return str(self.device) if self.mode == "eager" else f"{self.device}/{self.mode}"
+        device = self.asked or str(self.device)
+        return device if self.mode == "eager" else f"{device}/{self.mode}"
 
     def run(self, operation: str | Function, *arguments: Any, **keywords: Any) -> Any:
         """Call a function, or the one of that dotted name in torch, in this target's mode."""
@@ -128,11 +133,11 @@ def open_target(text: str) -> Target:
         hint = f"did you mean {near[0]!r}?" if near else f"torch knows {known or 'it not'}"
         raise TargetError(f"--target {text}: no device {name!r}; {hint}") from error
     try:
-        torch.zeros(1).to(device)
+        device = torch.zeros(1).to(device).device  # with its index, as tensors name it
     except Exception as error:  # the type depends on the backend
         reason = str(error).partition("\n")[0]
         raise TargetError(
             f"--target {text}: device {name!r} is not available here ({reason}); "
             "use a device of this machine, such as cpu"
         ) from error
-    return Target(device, mode)
+    return Target(device, mode, asked=name)

@@ -213,6 +213,8 @@ def _set(operation: Any, *arguments: Any, **keywords: Any) -> Any:
 def _resize(
     operation: Any, tensor: torch.Tensor, shape: Any, *, memory_format: Any = None
 ) -> torch.Tensor:
+    if tensor.shape == torch.Size(shape) and memory_format is None:
+        return tensor
     like = torch.empty(
         shape, dtype=tensor.dtype, memory_format=memory_format or torch.contiguous_format
     )
