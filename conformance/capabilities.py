@@ -1,9 +1,10 @@
 """What a target can do: a table of probes, and what became of them.
 
 A probe is a short script over ``torch`` and ``device`` that raises where the device lacks the
-capability; ``conformance.probing`` runs it in another process, so that a crash or a hang is an
-answer too. What a probe raised is kept: it is the device's own word for what it lacks, and a law
-that meets the same word is unsupported, not violated.
+capability. To give wrong values is not to lack it: that is for laws to see.
+``conformance.probing`` runs it in another process, so that a crash or a hang is an answer too. What
+a probe raised is kept: it is the device's own word for what it lacks, and a law that meets the same
+word is unsupported, not violated.
 """
 
 from __future__ import annotations
@@ -23,13 +24,12 @@ class Probe(NamedTuple):
 
 
 def _dtype_probe(name: str) -> Probe:
-    """A dtype is there if values go to the device and come back as they were."""
+    """A dtype is there if a tensor of it goes to the device; what values it has, laws will say."""
     script = (
-        f"x = torch.tensor([0, 1], dtype=torch.{name})\n"
-        "y = x.to(device)\n"
-        "assert y.dtype == x.dtype, f'holds {y.dtype}'\n"
-        "if y.device.type != 'meta':\n"
-        "    assert torch.equal(y.cpu().view(torch.uint8), x.view(torch.uint8)), 'changes values'\n"
+        f"x = torch.tensor([0, 1], dtype=torch.{name}).to(device)\n"
+        f"assert x.dtype == torch.{name}, f'holds {{x.dtype}}'\n"
+        "if x.device.type != 'meta':\n"
+        "    x.cpu()\n"
     )
     return Probe(f"tensors of torch.{name}, to the device and back", script)
 
@@ -39,15 +39,11 @@ DTYPES = tuple(str(dtype).removeprefix("torch.") for dtype in FAMILIES["all"])
 
 PROBES: dict[str, Probe] = {
     **{name: _dtype_probe(name) for name in DTYPES},
-    "values": Probe(
-        "a tensor's values can be read", "assert torch.ones(2).to(device).cpu().tolist() == [1, 1]"
-    ),
-    "item": Probe("Tensor.item", "assert torch.ones(()).to(device).item() == 1"),
-    "truth": Probe("a tensor as a condition", "assert bool(torch.ones(()).to(device))"),
-    "list": Probe("Tensor.tolist", "assert torch.ones(2).to(device).tolist() == [1, 1]"),
-    "numpy": Probe(
-        "NumPy arrays over a tensor's memory", "assert torch.ones(2).to(device).numpy().sum() == 2"
-    ),
+    "values": Probe("a tensor's values can be read", "torch.ones(2).to(device).cpu().tolist()"),
+    "item": Probe("Tensor.item", "torch.ones(()).to(device).item()"),
+    "truth": Probe("a tensor as a condition", "bool(torch.ones(()).to(device))"),
+    "list": Probe("Tensor.tolist", "torch.ones(2).to(device).tolist()"),
+    "numpy": Probe("NumPy arrays over a tensor's memory", "torch.ones(2).to(device).numpy()"),
     "dlpack": Probe(
         "the DLPack protocol",
         "assert torch.from_dlpack(torch.ones(2).to(device)).device.type == device.type",

@@ -236,7 +236,7 @@ class Examination:
     def _missing(self, error: BaseException) -> str | None:
         """Return the target's word that it lacks what an example needs, or None."""
         refused = map(self.target.capabilities.refusal, causes(error))
-        return missing_operation(error) or next(filter(None, refused), None)
+        return next(filter(None, refused), None) or missing_operation(error)
 
     def _count(self, statistics: Mapping[str, Any]) -> None:
         """Take from Hypothesis what only it knows: rejected draws, and time spent drawing."""
