@@ -32,8 +32,7 @@ _AUTOGRAD = (
 )  # fmt: skip
 
 ESSENTIALS = (
-    Essential("creation.tensor", ("*",)),
-    Essential("devices.cpu", ("*",)),
+    Essential("devices.values-arrive", ("*",)),
     Essential("backward.leaf-as-root", _AUTOGRAD),
 )
 """Every essential, the most basic first."""

@@ -101,18 +101,18 @@ def test_a_broken_essential_blocks_what_stands_on_it(
 ) -> None:
     found = {}
     for processes in ("0", "2"):
-        options = ["--law", "creation.tensor", "--law", "gather.*", "-n", processes]
+        options = ["--law", "devices.values-arrive", "--law", "gather.*", "-n", processes]
         done = run([*options, *planted("unread", tmp_path, monkeypatch)], tmp_path)
         assert done.code == 1
         found[processes] = done.verdicts
     assert found["0"] == found["2"]
-    assert found["0"].pop("creation.tensor") == "violated"
+    assert found["0"].pop("devices.values-arrive") == "violated"
     assert set(found["0"].values()) == {"blocked"}
     assert (
-        "blocked by creation.tensor: AssertionError: "
+        "blocked by devices.values-arrive: AssertionError: "
         in done.line("gather.values:function")["message"]
     )
-    assert done.out.count("blocked by creation.tensor") == 1
+    assert done.out.count("blocked by devices.values-arrive") == 1
 
 
 def test_a_capability_file_says_what_is_not_claimed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from conformance.law import given, law
 from conformance.reference import strides
 from conformance.scenarios.memory import geometry_of
 from conformance.target import resolve
-from strategies import dtypes, shapes, tensors
+from strategies import arrays, dtypes, shapes, tensors
 from strategies.layouts import DENSE
 
 TYPES = {
@@ -205,6 +205,32 @@ def test_cpu(target, tensor):
     compare.equal(result, compare.to_numpy(tensor), dtype=tensor.dtype)
     compare.fact(result.device, torch.device("cpu"), "device")
     compare.fact(result is tensor, tensor.device.type == "cpu", "returns self on the CPU")
+
+
+def arrays_of(dtype):
+    """Arrays of any values of a dtype, of some shapes."""
+    some = st.sampled_from(((), (3,), (2, 3), (0, 2), (2, 1, 4)))
+    return some.flatmap(lambda shape: arrays(dtype=dtype, shape=shape, kind="any"))
+
+
+@law("devices.values-arrive", docs="torch.Tensor.to")
+@given(
+    array=st.one_of([dtypes(f) for f in ("split", "integral", "complex", "boolean")]).flatmap(
+        arrays_of
+    )
+)
+def test_values_arrive(target, array):
+    """A tensor made of an array and sent to the device holds the array's values, bit for bit.
+
+    All other laws read their own inputs back from the device: here alone it is seen if each
+    reading is wrong alike.
+    """
+    made = torch.tensor(array, device=target.device)
+    compare.equal(made, array, dtype=made.dtype, what="made on the device")
+    sent = torch.from_numpy(array.copy()).to(target.device)
+    compare.equal(sent, array, dtype=made.dtype, what="sent to the device")
+    compare.fact((made.device, sent.device), (target.device, target.device), "devices")
+    compare.fact(str(made.dtype).removeprefix("torch."), str(array.dtype), "dtype")
 
 
 @law("devices.round-trip", docs="torch.Tensor.to")
