@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch._dynamo  # the first optimizer imports it, which takes seconds: not in every fork
 
+from conformance import absences
 from conformance.deviations import SHIPPED, covering, read_deviations
 from conformance.examine import Examination
 from conformance.law import Law, shipped_laws
@@ -88,6 +89,8 @@ def examine(law_id: str, symptom: str, target: str = "cpu") -> Trial:
     law, case = find_law(law_id)
     listed = covering(read_deviations(SHIPPED), law_id, target, torch.__version__)
     known = listed if listed and listed.inputs else None  # elsewhere a law says what it sees
+    declared = [entry for entry in absences.read_absences(absences.SHIPPED) if entry.law]
+    absence = covering(declared, law_id, "cpu", torch.__version__)
     for shrink in (False, True):
         examination = Examination(
             law,
@@ -95,6 +98,7 @@ def examine(law_id: str, symptom: str, target: str = "cpu") -> Trial:
             open_target(target),
             PROFILES["ci"].examples,
             deviation=known,
+            absence=absence,
             shrink=shrink,
         )
         verdict = examination.verdict()
