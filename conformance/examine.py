@@ -117,11 +117,10 @@ class Examination:
         evidence = self.target.evidence
         if evidence.values == 0 and evidence.unsupported:
             return self._verdict("unsupported", evidence.missing, start)
-        if evidence.values == 0:
-            left = f"{listed.where}: its inputs leave nothing to compare; list the law without them"
-            return self._verdict("vacuous", left, start)
         self.deviation = listed
-        return self._verdict("deviates", f"{told}; for other inputs it holds", start)
+        judged = self.target.evidence.values > 0
+        others = "for other inputs it holds" if judged else "no other inputs came up"
+        return self._verdict("deviates", f"{told}; {others}", start)
 
     def tally(self) -> list[Exception | None]:
         """Run every example, whatever becomes of the others; return what each raised, or None."""
