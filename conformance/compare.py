@@ -1,7 +1,8 @@
 """Comparison of what torch gave with what a reference says, each one counted as evidence.
 
 Values are read out of a tensor into NumPy bit for bit. Exact comparison is ``==`` with nan
-equal to nan and -0.0 different from 0.0; a bound is absolute, and comes from the operation.
+equal to nan and -0.0 different from 0.0; a bound is absolute, and comes from the operation. Of a
+tensor without values, as one on meta is, shape and dtype are compared.
 """
 
 from __future__ import annotations
@@ -15,13 +16,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from conformance.evidence import compared
+from conformance.evidence import compared, has_values
 
 Array = npt.NDArray[Any]
 
 
 def to_numpy(tensor: torch.Tensor) -> Array:
-    """Return a tensor's values as a NumPy copy; bfloat16 becomes float32, exactly."""
+    """Return a tensor's values as a NumPy copy; bfloat16 becomes float32, exactly.
+
+    An input without values has those that were drawn for it.
+    """
+    drawn: Array | None = getattr(tensor, "drawn_values", None)
+    if tensor.is_meta and drawn is not None:
+        return drawn.copy()
     host = tensor.detach().cpu().resolve_conj().resolve_neg()
     if host._is_zerotensor():
         host = host.clone()  # torch's lazy zeros have no memory: at an offset numpy() crashes
@@ -40,6 +47,9 @@ def equal(actual: object, expected: Array, *, dtype: torch.dtype, what: str = "r
     Raises ``AssertionError`` naming the first index at which they differ.
     """
     tensor, got = _same_kind(actual, expected, dtype, what)
+    if got is None:
+        compared(1, tensor)
+        return
     wrong = ~_identical(got, np.asarray(expected))
     if wrong.any():
         raise AssertionError(_difference(what, got, np.asarray(expected), wrong))
@@ -60,6 +70,9 @@ def close(
     Raises ``AssertionError`` naming the first index at which they differ too much.
     """
     tensor, got = _same_kind(actual, expected, dtype, what)
+    if got is None:
+        compared(1, tensor)
+        return
     want = np.asarray(expected)
     with np.errstate(invalid="ignore", over="ignore"):
         near = (got == want) | (np.abs(got - want) <= bound) | (np.isnan(got) & np.isnan(want))
@@ -110,9 +123,13 @@ def gradients(
 
 def unchanged(tensor: torch.Tensor, before: Array, what: str = "tensor") -> None:
     """Check that a tensor still holds the values it had, as :func:`to_numpy` read them."""
+    shape = tuple(tensor.shape)
+    if shape != before.shape:
+        raise AssertionError(f"{what} changed its shape from {before.shape} to {shape}")
+    if tensor.is_meta:
+        compared(1, tensor)
+        return
     got = to_numpy(tensor)
-    if got.shape != before.shape:
-        raise AssertionError(f"{what} changed its shape from {before.shape} to {got.shape}")
     wrong = ~_identical(got, before)
     if wrong.any():
         raise AssertionError("was modified: " + _difference(what, got, before, wrong))
@@ -155,12 +172,14 @@ def raises(error: type[Exception], message: str) -> Iterator[None]:
             ) from raised
         compared(1)
     else:
+        if not has_values():
+            raise NotImplementedError("raised nothing; without values, it may not see the mistake")
         raise AssertionError(f"raised nothing, expected {error.__name__}: {message!r}")
 
 
 def _same_kind(
     actual: object, expected: Array, dtype: torch.dtype, what: str
-) -> tuple[torch.Tensor, Array]:
+) -> tuple[torch.Tensor, Array | None]:
     if not isinstance(actual, torch.Tensor):
         raise AssertionError(f"{what}: got {actual!r}, expected a tensor")
     shape = tuple(np.shape(expected))
@@ -168,7 +187,7 @@ def _same_kind(
         raise AssertionError(f"{what}: got shape {tuple(actual.shape)}, expected {shape}")
     if actual.dtype != dtype:
         raise AssertionError(f"{what}: got dtype {actual.dtype}, expected {dtype}")
-    return actual, to_numpy(actual)
+    return actual, None if actual.is_meta else to_numpy(actual)
 
 
 def _identical(got: Array, want: Array) -> npt.NDArray[np.bool_]:

@@ -105,8 +105,13 @@ class Controller:
         law = (self.plan or {}).get("laws", {}).get(crashitem)
         if law is not None:
             process = report.node.gateway.id
-            listed = self.plan["listed"].get(crashitem) if self.plan else None
-            verdict = _of_the_dead(law, listed, last_words(self.folder, process), crashitem)
+            verdict = _of_the_dead(
+                law,
+                self.plan["listed"].get(crashitem) if self.plan else None,
+                self.plan["absent"].get(crashitem) if self.plan else None,
+                last_words(self.folder, process),
+                crashitem,
+            )
             stamp(report, verdict)
 
     @pytest.hookimpl(tryfirst=True)
@@ -160,7 +165,11 @@ class Controller:
 
 
 def _of_the_dead(
-    law: dict[str, Any], listed: dict[str, str] | None, words: LastWords, nodeid: str
+    law: dict[str, Any],
+    listed: dict[str, str] | None,
+    absent: str | None,
+    words: LastWords,
+    nodeid: str,
 ) -> Verdict:
     """The verdict on a law whose process died: what it ran stands in its journal."""
     running = words.nodeid == nodeid
@@ -168,6 +177,8 @@ def _of_the_dead(
     reason = words.stacks.partition("\n")[0] or "the process ended without a word"
     where = f" in example {words.example}" if running and words.example else ""
     message = f"{reason}{where}"
+    if absent is not None:
+        return Verdict(**law, verdict="unsupported", message=f"declared: {absent}")
     counterexample = Counterexample(f"{message}\n{words.stacks}", words.inputs if running else "")
     return Verdict(
         **law,

@@ -26,6 +26,7 @@ OURS = ("conformance", "strategies")
 
 REPLACED: dict[tuple[str, str], str] = {
     ("conformance.evidence", "compared"): "def compared(*_):\n    pass",
+    ("conformance.evidence", "has_values"): "def has_values():\n    return True",
 }
 """Functions that mean something only within a run, and what stands for them in a script."""
 
@@ -314,6 +315,8 @@ def _written(
     for home, name in homes:
         script.need(home, name)
     script.need("conformance.target", "resolve")
+    if target.valueless:
+        script.need("conformance.inputs", "without_values")
     call, around = _mode_text(target, script)
     text = [] if case is None else [f"case = {_case_text(law, case, script)}"]
     names = ["target", *([] if case is None else ["case"]), *inputs_names]
@@ -345,6 +348,7 @@ def _written(
             "\n",
             *text,
             *([inputs] if inputs else []),
+            *(f"{name} = without_values({name})" for name in inputs_names if target.valueless),
             f"{around}{law.function.__name__}({', '.join(f'{name}={name}' for name in names)})",
             "",
         ]

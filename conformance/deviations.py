@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -55,8 +55,8 @@ class DeviationsError(ValueError):
 
 
 @dataclass(frozen=True)
-class Deviation:
-    """One entry, and where it stands."""
+class Entry:
+    """What somebody has written down of a law on a target, and where it stands."""
 
     law: str
     target: str
@@ -64,8 +64,6 @@ class Deviation:
     reason: str
     link: str
     where: str
-    counterexample: str = ""
-    crash: str = ""
     inputs: str = ""
 
     def covers(self, law_id: str, target: str, torch_version: str) -> bool:
@@ -79,6 +77,34 @@ class Deviation:
             and (fnmatchcase(target, self.target) or fnmatchcase(device, self.target))
             and SpecifierSet(self.torch).contains(Version(torch_version), prereleases=True)
         )
+
+    def excepts(self, drawn: Mapping[str, Any]) -> bool:
+        """Whether the entry speaks of these inputs; of all, if it names none.
+
+        Raises :class:`DeviationsError` for an expression that these inputs do not have.
+        """
+        if not self.inputs:
+            return True
+        try:
+            # A law may draw a call with what it needs beside it: a problem, a batch.
+            calls = [value.call for value in drawn.values() if hasattr(value, "call")]
+            named = {"torch": torch, "tensors": list(tensors_in(drawn))}
+            named |= {"call": calls[0]} if calls else {}
+            named |= drawn
+            return bool(eval(self.inputs, named))
+        except Exception as error:
+            raise DeviationsError(
+                f"{self.where}: inputs = {self.inputs!r} fails ({type(error).__name__}: {error}); "
+                f"write an expression over {', '.join(drawn) or 'no inputs: this law has none'}"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Deviation(Entry):
+    """A known violation."""
+
+    counterexample: str = ""
+    crash: str = ""
 
     def means(self, mode: str) -> bool:
         """Whether this entry claims to be seen in that very mode: one without a mode need not."""
@@ -102,26 +128,6 @@ class Deviation:
             return True
         return False
 
-    def excepts(self, drawn: Mapping[str, Any]) -> bool:
-        """Whether the violation is known for these inputs; for all, if the entry names none.
-
-        Raises :class:`DeviationsError` for an expression that these inputs do not have.
-        """
-        if not self.inputs:
-            return True
-        try:
-            # A law may draw a call with what it needs beside it: a problem, a batch.
-            calls = [value.call for value in drawn.values() if hasattr(value, "call")]
-            named = {"torch": torch, "tensors": list(tensors_in(drawn))}
-            named |= {"call": calls[0]} if calls else {}
-            named |= drawn
-            return bool(eval(self.inputs, named))
-        except Exception as error:
-            raise DeviationsError(
-                f"{self.where}: inputs = {self.inputs!r} fails ({type(error).__name__}: {error}); "
-                f"write an expression over {', '.join(drawn) or 'no inputs: this law has none'}"
-            ) from error
-
 
 @cache
 def ends_its_process(script: str, device: str) -> bool:
@@ -139,6 +145,14 @@ def ends_its_process(script: str, device: str) -> bool:
 
 def read_deviations(path: Path) -> list[Deviation]:
     """Read one file. Raises :class:`DeviationsError` naming file, line and what to mend."""
+    return [_entry(table, where) for table, where in read_tables(path, "deviation")]
+
+
+def read_tables(path: Path, kind: str) -> list[tuple[dict[str, Any], str]]:
+    """Return the tables of one kind that a file holds, each with the place where it stands.
+
+    Raises :class:`DeviationsError` naming file, line and what to mend.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -152,24 +166,27 @@ def read_deviations(path: Path) -> list[Deviation]:
     lines = [
         number
         for number, line in enumerate(text.splitlines(), 1)
-        if re.match(r"\s*\[\[\s*deviation\s*\]\]", line)
+        if re.match(rf"\s*\[\[\s*{kind}\s*\]\]", line)
     ]
-    unknown = set(content) - {"deviation"}
-    if unknown or not isinstance(content.get("deviation", []), list):
+    unknown = set(content) - {kind}
+    if unknown or not isinstance(content.get(kind, []), list):
         raise DeviationsError(
-            f"{path}:1: knows only [[deviation]] tables, not {', '.join(sorted(content))}"
+            f"{path}:1: knows only [[{kind}]] tables, not {', '.join(sorted(content))}"
         )
-    entries: list[Any] = content.get("deviation", [])
-    return [_entry(table, f"{path}:{line}") for table, line in zip(entries, lines, strict=True)]
+    entries: list[Any] = content.get(kind, [])
+    return [(table, f"{path}:{line}") for table, line in zip(entries, lines, strict=True)]
 
 
-def _entry(table: dict[str, Any], where: str) -> Deviation:
-    missing = [key for key in _REQUIRED if key not in table]
-    unknown = [key for key in table if key not in (*_REQUIRED, *_OPTIONAL)]
+def check_entry(
+    table: dict[str, Any], kind: str, where: str, required: Sequence[str], optional: Sequence[str]
+) -> None:
+    """Raise :class:`DeviationsError` for a table that lacks a key, has another, or misuses one."""
+    missing = [key for key in required if key not in table]
+    unknown = [key for key in table if key not in (*required, *optional)]
     if missing or unknown:
         problem = f"lacks {', '.join(missing)}" if missing else f"has no key {unknown[0]!r}"
         raise DeviationsError(
-            f"{where}: this deviation {problem}; it takes {', '.join((*_REQUIRED, *_OPTIONAL))}"
+            f"{where}: this {kind} {problem}; it takes {', '.join((*required, *optional))}"
         )
     for key, value in table.items():
         if not isinstance(value, str) or (key == "reason" and not value.strip()):
@@ -181,6 +198,14 @@ def _entry(table: dict[str, Any], where: str) -> Deviation:
             f"{where}: torch = {table['torch']!r} is no version range; write '>=2.9,<2.14', "
             "or '' for all versions"
         ) from error
+    try:
+        compile(table.get("inputs", "True"), where, "eval")
+    except SyntaxError as error:
+        raise DeviationsError(f"{where}: inputs is no expression: {error.msg}") from error
+
+
+def _entry(table: dict[str, Any], where: str) -> Deviation:
+    check_entry(table, "deviation", where, _REQUIRED, _OPTIONAL)
     for script in ("counterexample", "crash"):
         try:
             compile(table.get(script, ""), where, "exec")
@@ -188,10 +213,6 @@ def _entry(table: dict[str, Any], where: str) -> Deviation:
             raise DeviationsError(
                 f"{where}: {script} is not Python: {error.msg} in its line {error.lineno}"
             ) from error
-    try:
-        compile(table.get("inputs", "True"), where, "eval")
-    except SyntaxError as error:
-        raise DeviationsError(f"{where}: inputs is no expression: {error.msg}") from error
     if "inputs" in table and not {"counterexample", "crash"} & set(table):
         raise DeviationsError(
             f"{where}: inputs needs a counterexample, or a crash, that is among them"
@@ -201,14 +222,17 @@ def _entry(table: dict[str, Any], where: str) -> Deviation:
     return Deviation(where=where, **table)
 
 
-def credit(deviation: Deviation) -> dict[str, str]:
+def credit(deviation: Entry) -> dict[str, str]:
     """Return what a verdict says of the entry that lists it."""
     return {"reason": deviation.reason, "link": deviation.link}
 
 
+Kind = TypeVar("Kind", bound=Entry)
+
+
 def covering(
-    deviations: Iterable[Deviation], law_id: str, target: str, torch_version: str
-) -> Deviation | None:
+    deviations: Iterable[Kind], law_id: str, target: str, torch_version: str
+) -> Kind | None:
     """Return the entry that speaks of this law on this target, or None.
 
     The first of several; one that names a mode goes before those that speak of a device.
@@ -217,7 +241,7 @@ def covering(
     return next((d for d in found if "/" in d.target), found[0] if found else None)
 
 
-def check_matches(deviations: Iterable[Deviation], known: Sequence[str]) -> None:
+def check_matches(deviations: Iterable[Entry], known: Sequence[str]) -> None:
     """Raise :class:`DeviationsError` for an entry whose glob matches no law id."""
     from conformance.selection import nearest
 

@@ -16,14 +16,16 @@ from strategies.tensors import layout_of
 class Evidence:
     """Counters for one law on one target.
 
-    ``examples`` were run, of which ``rejected`` did not fit the law's conditions and
-    ``unsupported`` met an operation that the target says it does not have; ``checks``
-    comparisons looked at ``values`` values. ``compile_seconds`` are a part of ``law_seconds``.
+    ``examples`` were run, of which ``rejected`` did not fit the law's conditions, ``unsupported``
+    met an operation that the target says it does not have, and ``declared`` failed as a
+    capability file says; ``checks`` comparisons looked at ``values`` values. ``compile_seconds``
+    are a part of ``law_seconds``.
     """
 
     examples: int = 0
     rejected: int = 0
     unsupported: int = 0
+    declared: int = 0
     checks: int = 0
     values: int = 0
     dtypes: set[str] = field(default_factory=set)
@@ -51,6 +53,7 @@ class Evidence:
             "examples": self.examples,
             "rejected": self.rejected,
             "unsupported": self.unsupported,
+            "declared": self.declared,
             "checks": self.checks,
             "values": self.values,
             "dtypes": sorted(self.dtypes),
@@ -83,3 +86,8 @@ def compared(values: int, tensor: torch.Tensor | None = None) -> None:
         evidence.values += values
         if tensor is not None:
             evidence.saw(tensor)
+
+
+def has_values() -> bool:
+    """Whether the tensors of the current target hold values."""
+    return not getattr(current_target.get(), "valueless", False)

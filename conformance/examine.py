@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import hypothesis
+import torch
 from hypothesis.errors import Flaky, Unsatisfiable, UnsatisfiedAssumption
 from hypothesis.statistics import collector
 
 from conformance import ambient
+from conformance.absences import Absence
+from conformance.capabilities import word
 from conformance.counterexample import stand_alone
 from conformance.deviations import Deviation, credit
 from conformance.evidence import Evidence
 from conformance.generation import hypothesis_settings
+from conformance.inputs import in_rows, without_values
 from conformance.law import Law
 from conformance.modes import Setting
 from conformance.profiles import law_seed
 from conformance.results import Counterexample, Verdict
 from conformance.target import Target
-from strategies.devices import current_target
+from strategies.devices import Place, current_target
 from strategies.source import arguments_source
 
 Notify = Callable[[int, str], None]
@@ -39,8 +44,9 @@ class Examination:
     """One law, or one case of it, on one target.
 
     ``examples`` is how many to run, ``seed`` the run's; ``shrink`` whether to look for a smaller
-    counterexample; ``deviation`` the entry that lists this law as violated, if any; ``loaded``
-    the modules that the run imported first.
+    counterexample; ``deviation`` the entry that lists this law as violated, if any, and
+    ``absence`` the one that says that the target does not have what the law is about;
+    ``loaded`` the modules that the run imported first.
     """
 
     law: Law
@@ -51,10 +57,12 @@ class Examination:
     explain: bool = False
     shrink: bool = True
     deviation: Deviation | None = None
+    absence: Absence | None = None
     loaded: Sequence[str] = ()
     notify: Notify = _unheard
     _failure: tuple[Mapping[str, Any], str, BaseException] | None = field(default=None, init=False)
     _excepting: Deviation | None = field(default=None, init=False)
+    _present: int = field(default=0, init=False)  # examples that work though declared absent
 
     @property
     def law_id(self) -> str:
@@ -81,6 +89,9 @@ class Examination:
             self.target.evidence.missing = limit
             self.deviation = None
             return self._verdict("unsupported", limit, start)
+        lacking = self.target.capabilities.lacking(self.law.needs)
+        if lacking:
+            return self._verdict("unsupported", lacking, start)
         prepared = preparation()
         token = current_target.set(self.target)
         try:
@@ -111,21 +122,64 @@ class Examination:
         others = "for other inputs it holds" if judged else "no other inputs came up"
         return self._verdict("deviates", f"{told}; {others}", start)
 
-    def _search(self) -> Exception | None:
+    def tally(self) -> list[Exception | None]:
+        """Run every example, whatever becomes of the others; return what each raised, or None."""
+        outcomes: list[Exception | None] = []
+        judge = self._example
+
+        def note(**drawn: Any) -> None:
+            try:
+                judge(**drawn)
+            except UnsatisfiedAssumption:
+                raise
+            except Exception as error:
+                outcomes.append(error)
+            else:
+                outcomes.append(None)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.target.evidence = Evidence()
+            token = current_target.set(self.target)
+            try:
+                error = self._search(note)
+            finally:
+                current_target.reset(token)
+        return outcomes or [error]
+
+    def _search(self, example: Callable[..., None] | None = None) -> Exception | None:
         """Run the examples; return what refuted the law, if anything did."""
+        example = example or self._example
+        # A target without values gets copies of what is drawn on the CPU, where it has values.
+        drawing = Place(torch.device("cpu")) if self.target.valueless else self.target
+        token = current_target.set(drawing)
         try:
             if not self.law.strategies:
-                self._example()
+                example()
             else:
                 with collector.with_value(self._count):  # type: ignore[arg-type]
-                    self._quantified()()
+                    self._quantified(example)()
         except Exception as error:
+            if self._failure is None and not isinstance(error, Unsatisfiable):
+                return self._undrawn(error)
             return error
+        finally:
+            current_target.reset(token)
         return None
 
-    def _quantified(self) -> Callable[[], None]:
+    def _undrawn(self, error: Exception) -> Exception | None:
+        """Say whether inputs could not be drawn because of what the target lacks."""
+        missing = self._missing(error)
+        if missing is None or self.target.complete:
+            return error
+        self.target.evidence.unsupported += 1
+        self.target.evidence.missing = missing
+        self.target.evidence.values = 0  # the search has ended before its time
+        return None
+
+    def _quantified(self, example: Callable[..., None]) -> Callable[[], None]:
         def test(**drawn: Any) -> None:
-            self._example(**drawn)
+            example(**drawn)
 
         settings = hypothesis_settings(
             self.examples, shrink=self.shrink and self.deviation is None, explain=self.explain
@@ -142,21 +196,62 @@ class Examination:
             return
         evidence.examples += 1
         inputs = arguments_source(drawn)  # before the law runs, which may write to its inputs
+        declared = self.absence is not None and self.absence.excepts(drawn)
         self.notify(evidence.examples, inputs)
         try:
-            with self.target.surrounded():
-                self.law.function(self.target, **self.law.arguments(self.case), **drawn)
-                self.target.synchronize()
+            self._apply(drawn)
         except UnsatisfiedAssumption:
             raise
         except Exception as error:
-            missing = missing_operation(error, self.target.setting)
-            if missing is None:
+            missing = self._missing(error)
+            if declared:
+                evidence.declared += 1
+            elif missing is None or self.target.complete:
                 self._failure = (drawn, inputs, error)
                 raise
-            evidence.unsupported += 1
-            evidence.missing = evidence.missing or missing
+            else:
+                self._check_layouts(drawn, inputs, error)
+                evidence.unsupported += 1
+            evidence.missing = evidence.missing or missing or word(error)
+        else:
+            self._present += declared
         evidence.saw_all(drawn)
+
+    def _apply(self, drawn: Mapping[str, Any]) -> None:
+        """Run the law on inputs, on the target."""
+        token = current_target.set(self.target)
+        try:
+            given = without_values(drawn) if self.target.valueless else drawn
+            with self.target.surrounded():
+                self.law.function(self.target, **self.law.arguments(self.case), **given)
+                self.target.synchronize()
+        finally:
+            current_target.reset(token)
+
+    def _check_layouts(self, drawn: Mapping[str, Any], inputs: str, error: Exception) -> None:
+        """Raise if the operation is there after all, for the same inputs in row-major memory.
+
+        Operations are documented for tensors of any strides; half of one is no design choice.
+        """
+        laid_out, changed = in_rows(drawn)
+        if not changed:
+            return
+        kept, self.target.evidence = self.target.evidence, copy.deepcopy(self.target.evidence)
+        try:
+            self._apply(laid_out)
+        except Exception:
+            return
+        finally:
+            self.target.evidence = kept
+        told = f"{word(error)} (for inputs in row-major memory it works)"
+        cause = NotImplementedError(told.partition(": ")[2])
+        self._failure = (drawn, inputs, cause)
+        raise cause from error
+
+    def _missing(self, error: BaseException) -> str | None:
+        """Return the target's word that it lacks what an example needs, or None."""
+        refused = map(self.target.capabilities.refusal, causes(error))
+        return next(filter(None, refused), None) or missing_operation(error, self.target.setting)
 
     def _count(self, statistics: Mapping[str, Any]) -> None:
         """Take from Hypothesis what only it knows: rejected draws, and time spent drawing."""
@@ -172,19 +267,39 @@ class Examination:
     def _judge(self, error: Exception | None, start: float) -> Verdict:
         evidence = self.target.evidence
         if isinstance(error, Unsatisfiable):
+            if self.target.lacks:
+                lacks = ", ".join(sorted(self.target.lacks))
+                return self._verdict("unsupported", f"no inputs without {lacks}", start)
             return self._verdict("vacuous", f"no example satisfied its conditions: {error}", start)
         if error is not None:
             return self._refuted(error, start)
+        if self.absence and evidence.declared:
+            return self._absent(self.absence, start)
         if evidence.values == 0 and evidence.unsupported:
             return self._verdict("unsupported", evidence.missing, start)
         if evidence.values == 0:
             return self._verdict("vacuous", "it ran, and nothing was compared", start)
+        if self.absence and self._present:
+            told = f"declared absent at {self.absence.where}, but it is there: remove the entry"
+            return self._verdict("stale", told, start)
         if self.deviation and self.deviation.means(self.target.setting.name):
             return self._verdict(
                 "stale", f"listed at {self.deviation.where}, but it holds: remove the entry", start
             )
         self.deviation = None
-        return self._verdict("holds", "", start)
+        in_part = f"in part: {evidence.unsupported} of {evidence.examples} examples unsupported"
+        message = f"{in_part}, {evidence.missing}" if evidence.unsupported else ""
+        return self._verdict("holds", message, start)
+
+    def _absent(self, absence: Absence, start: float) -> Verdict:
+        """Judge a law some of whose examples fail as declared."""
+        evidence = self.target.evidence
+        told = f"declared: {absence.reason}"
+        if not absence.inputs or evidence.values == 0:
+            return self._verdict("unsupported", told, start)
+        return self._verdict(
+            "holds", f"in part: {evidence.declared} of {evidence.examples} examples {told}", start
+        )
 
     def _refuted(self, error: Exception, start: float) -> Verdict:
         drawn, inputs, cause = self._failure or ({}, "", error)
@@ -246,14 +361,20 @@ def missing_operation(error: BaseException, setting: Setting) -> str | None:
     That word is NotImplementedError, which torch raises where no kernel is registered for a
     backend or dtype, here or as the cause of a compiler's error; or a refusal of the mode.
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, NotImplementedError):
-            return str(seen).strip().partition("\n")[0] or "NotImplementedError"
-        if refusal := setting.refusal(seen):
+    for cause in causes(error):
+        if isinstance(cause, NotImplementedError):
+            return str(cause).strip().partition("\n")[0] or "NotImplementedError"
+        if refusal := setting.refusal(cause):
             return refusal
-        seen = seen.__cause__
     return None
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, what caused it, and what caused that."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
 
 
 def _message(error: BaseException) -> str:

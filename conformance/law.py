@@ -27,6 +27,7 @@ class Law:
 
     ``id`` is permanent. ``cases`` maps the name of each entry the law ranges over to the
     entry; empty for a law on its own. ``strategies`` quantify the function's other arguments.
+    ``needs`` names capabilities without which a target cannot be held to it.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Law:
     function: Callable[..., None]
     strategies: Mapping[str, Quantifier]
     cases: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
 
     def ids(self) -> list[str]:
         """The ids that users see and type: one a case, or the law's own."""
@@ -82,12 +84,14 @@ def law(
     docs: str | Callable[[Any], str],
     level: str = "must",
     over: Mapping[str, Any] | None = None,
+    needs: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Declare a test function to be a law.
 
     ``docs`` is what of torch's documentation promises it: a dotted name with a page of its
     own, such as ``torch.gather``, or a page's path, such as ``notes/autograd.html#anchor``; or a
-    function of the case that tells it.
+    function of the case that tells it. ``needs`` names entries of ``conformance.capabilities``;
+    what a target refuses with the same word as it refused their probes need not be named.
     Raises ``ValueError`` where the declaration is incomplete.
     """
     if level not in LEVELS:
@@ -119,6 +123,7 @@ def law(
             function=function,
             strategies=getattr(function, "__strategies__", {}),
             cases=cases,
+            needs=needs,
         )
         return test
 

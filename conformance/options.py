@@ -17,7 +17,7 @@ from conformance.profiles import DEFAULT, PROFILES, Profile
 
 OPTIONS = (
     "target", "profile", "max_examples", "law", "chapter", "deviations", "record", "load",
-    "explain", "law_timeout", "shard",
+    "explain", "law_timeout", "shard", "capabilities", "law_memory",
 )  # fmt: skip
 
 
@@ -45,6 +45,16 @@ def _positive_seconds(text: str) -> float:
     if not seconds > 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; write such as 60")
     return seconds
+
+
+def _positive_gibibytes(text: str) -> float:
+    try:
+        size = float(text)
+    except ValueError:
+        size = 0.0
+    if not size > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size in GiB; write such as 4")
+    return size
 
 
 def _shard(text: str) -> str:
@@ -85,6 +95,11 @@ def declare(add: Callable[..., Any]) -> None:
         "--deviations", action="append", type=Path, metavar="FILE",
         help="TOML file of known violations, beside the shipped one; repeatable",
     )  # fmt: skip
+    option(
+        "--capabilities", action="append", type=Path, metavar="FILE",
+        help="TOML file of what a target does not claim to have, beside the shipped one; "
+        "repeatable",
+    )  # fmt: skip
     option("--record", type=Path, metavar="FILE", help="write verdicts as JSON lines to FILE")
     option(
         "--load", action="append", metavar="MODULE",
@@ -97,6 +112,11 @@ def declare(add: Callable[..., Any]) -> None:
     option(
         "--law-timeout", type=_positive_seconds, metavar="SECONDS",
         help="end a law that takes longer, with verdict timeout (default: the profile's)",
+    )  # fmt: skip
+    option(
+        "--law-memory", type=_positive_gibibytes, metavar="GIB",
+        help="memory that a process of laws may hold: an allocation beyond it fails, and with it "
+        "the law (default: its share of three quarters of the machine's)",
     )  # fmt: skip
     option(
         "--shard", type=_shard, metavar="K/N",

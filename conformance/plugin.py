@@ -90,7 +90,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = _law_session(config).prepare(laws)
         dropped = {id(item) for item in laws} - {id(item) for item in kept}
         config.hook.pytest_deselected(items=[item for item in items if id(item) in dropped])
-        items[:] = [item for item in items if id(item) not in dropped]
+        items[:] = [*(item for item in items if _law(item) is None), *kept]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -30,6 +30,7 @@ VERDICTS: dict[str, bool] = {
     "stale": True,
     "crashed": True,
     "timeout": True,
+    "blocked": True,
 }
 """Every verdict, and whether it fails the run."""
 
@@ -93,13 +94,15 @@ def describe_run(
     seed: int,
     examples: int,
     devices: list[str],
+    lacks: dict[str, dict[str, str]],
     shard: str = "",
     loaded: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the record's first line: all that a verdict may depend on.
 
-    ``devices`` names the targets' accelerators; ``shard`` is which part of the laws was run, as
-    ``K/N``, or empty for all of them; ``loaded`` the modules imported first. Needs torch imported.
+    ``devices`` names the targets' accelerators; ``lacks`` says of each target with which words it
+    refused which capabilities; ``shard`` is which part of the laws was run, as ``K/N``, or empty
+    for all of them; ``loaded`` the modules imported first. Needs torch imported.
     """
     import torch
 
@@ -116,6 +119,7 @@ def describe_run(
         "platform": platform.platform(),
         "processor": _processor(),
         "devices": devices,
+        "lacks": lacks,
         "threads": torch.get_num_threads(),
         "cpus": os.cpu_count(),
         "targets": targets,

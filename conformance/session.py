@@ -8,16 +8,23 @@ where the controller reads it before any law is scheduled.
 from __future__ import annotations
 
 from importlib import import_module
+from os import getpid
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
+from conformance import absences as missing
 from conformance import deviations as known
+from conformance.essentials import IDS as ESSENTIALS
+from conformance.essentials import blocking
 from conformance.examine import Examination, identity
 from conformance.journal import Journal, leave_plan
 from conformance.law import Law, law_of, shipped_laws
+from conformance.memory import limit_memory
 from conformance.options import is_worker, options_of
+from conformance.probing import Ground, ProbingError, try_out
 from conformance.profiles import DEFAULT, PROFILES, new_seed
 from conformance.results import Verdict, describe_run, stamp
 from conformance.selection import SelectionError, check_selection, in_shard, selected
@@ -39,6 +46,8 @@ class LawSession:
         self.journal: Journal | None = None
         self._targets: dict[str, Target] = {}
         self._deviations: list[known.Deviation] = []
+        self._absences: list[missing.Absence] = []
+        self._broken: dict[str, dict[str, str]] = {}
         self._verdicts: dict[str, Verdict] = {}
 
     # -- before the first law ---------------------------------------------------------------
@@ -64,7 +73,7 @@ class LawSession:
         """Return the items to run. Refuses in one sentence what the options name wrongly."""
         try:
             return self._prepare(items)
-        except (TargetError, SelectionError, known.DeviationsError) as error:
+        except (TargetError, SelectionError, known.DeviationsError, ProbingError) as error:
             if not is_worker(self.config):
                 raise pytest.UsageError(str(error)) from error
             leave_plan(self._folder(), {"refusal": str(error)})
@@ -89,13 +98,48 @@ class LawSession:
         ]
         known.check_matches(given, [law_id for law_id, _ in ids])
         self._deviations = [*given, *known.read_deviations(known.SHIPPED)]
+        self._read_absences([law_id for law_id, _ in ids])
+        for name, target in self._targets.items():
+            self._stand(name, target)
         kept = [
             item
             for item, found in zip(items, map(self._identity, items), strict=True)
             if self._selected(found["law"], found["chapter"])
         ]
         self._begin(kept)
-        return kept
+        return sorted(kept, key=_after_essentials)
+
+    def _read_absences(self, law_ids: list[str]) -> None:
+        files = self.options["capabilities"] or ()
+        given = [absence for path in files for absence in missing.read_absences(path)]
+        missing.check_absences(given, law_ids)
+        self._absences = [*given, *missing.read_absences(missing.SHIPPED)]
+
+    def _stand(self, name: str, target: Target) -> None:
+        """Find out what a target can do, and which essentials are broken there.
+
+        The first process of a run does so, and leaves it to the others. Nothing needs to be found
+        out of the CPU: it has everything, and what it fails at is for the laws to say.
+        """
+        if target.device.type == "cpu":
+            ground = Ground()
+        elif (found := self._ground_file(name)) and found.exists():
+            ground = Ground.from_json(found.read_text())
+        else:
+            ground = try_out(name, self.options["load"] or ())
+            if found:
+                draft = found.with_suffix(f".{getpid()}")
+                draft.write_text(ground.to_json())
+                draft.replace(found)
+        target.capabilities = missing.without(ground.capabilities, self._absences, target.name)
+        self._broken[name] = ground.broken
+
+    def _ground_file(self, name: str) -> Path | None:
+        if not is_worker(self.config):
+            return None
+        folder = self._folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{crc32(name.encode()):08x}.ground"
 
     def _selected(self, law_id: str, chapter: str) -> bool:
         patterns, chapters = self.options["law"] or (), self.options["chapter"] or ()
@@ -105,7 +149,7 @@ class LawSession:
 
     def _shipped(self) -> list[Law]:
         """Every law of the package, where an option may name one that was not collected."""
-        named = any(self.options[name] for name in ("law", "chapter", "deviations"))
+        named = any(self.options[name] for name in ("law", "chapter", "deviations", "capabilities"))
         return shipped_laws() if named else []
 
     def _begin(self, items: list[pytest.Item]) -> None:
@@ -122,6 +166,7 @@ class LawSession:
                 devices=[_device_name(t) for t in self._targets.values()],
                 shard=self.options["shard"] or "",
                 loaded=self.options["load"] or (),
+                lacks={t.name: dict(t.capabilities.refused) for t in self._targets.values()},
             ),
             "laws": {item.nodeid: self._identity(item) for item in items},
             "listed": {
@@ -130,10 +175,16 @@ class LawSession:
                 # Where an entry names its inputs, those are not what a process died of.
                 if (listed := self._listed(item)) and not listed.inputs
             },
+            "absent": {
+                item.nodeid: absence.reason
+                for item in items
+                if (absence := self._absent(item)) and not absence.inputs
+            },
         }
         if worker:
             leave_plan(self._folder(), plan)
             self.journal = Journal(self._folder(), worker["workerid"])
+            limit_memory(self.options["law_memory"], worker.get("workercount", 1))
         else:
             self.config.hook.pytest_conformance_plan(plan=plan)
 
@@ -145,6 +196,12 @@ class LawSession:
     def examine(self, item: pytest.Function) -> None:
         """Run a law and keep its verdict until its report is made."""
         law, case, target = _required_law(item), _case(item), self._targets[_target(item)]
+        blocked = blocking(law, self._broken[_target(item)])
+        if blocked:
+            self._verdicts[item.nodeid] = Verdict(
+                **self._identity(item), verdict="blocked", message=blocked
+            )
+            return
         journal = self.journal
         if journal is not None:
             journal.begin(item.nodeid, self.timeout)
@@ -161,6 +218,7 @@ class LawSession:
             self.seed,
             explain=bool(self.options["explain"]),
             deviation=self._listed(item),
+            absence=self._absent(item),
             loaded=self.options["load"] or (),
             notify=notify,
         )
@@ -184,8 +242,18 @@ class LawSession:
         found = self._identity(item)
         return known.covering(self._deviations, found["law"], found["target"], _torch_version())
 
+    def _absent(self, item: pytest.Item) -> missing.Absence | None:
+        found = self._identity(item)
+        named = [absence for absence in self._absences if absence.law]
+        return known.covering(named, found["law"], found["target"], _torch_version())
+
     def _identity(self, item: pytest.Item) -> dict[str, Any]:
         return identity(_required_law(item), _case(item), self._targets[_target(item)].name)
+
+
+def _after_essentials(item: pytest.Item) -> int:
+    law_id = _required_law(item).id
+    return ESSENTIALS.index(law_id) if law_id in ESSENTIALS else len(ESSENTIALS)
 
 
 def _required_law(item: pytest.Item) -> Law:

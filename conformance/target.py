@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from conformance.capabilities import Capabilities
 from conformance.evidence import Evidence
 from conformance.modes import EAGER, ModeError, Setting, find_mode
 
@@ -35,17 +36,37 @@ class TargetError(ValueError):
 
 @dataclass
 class Target:
-    """A device and a mode. Laws know nothing more of either than these attributes."""
+    """A device and a mode. Laws know nothing more of either than these attributes.
+
+    ``asked`` is the device as the user wrote it, who may have left out its index.
+    """
 
     device: torch.device
     setting: Setting = field(default_factory=lambda: Setting(EAGER))
     evidence: Evidence = field(default_factory=Evidence)
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    asked: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the target has every operation: then one that is missing refutes a law."""
+        return self.device.type == "cpu" and self.setting.name == EAGER.name
+
+    @property
+    def valueless(self) -> bool:
+        """Whether its tensors hold no values: it is judged on shapes, dtypes, flags and errors."""
+        return self.device.type == "meta"
+
+    @property
+    def lacks(self) -> frozenset[str]:
+        """Names of the capabilities that the device lacks, for strategies."""
+        return frozenset(self.capabilities.refused)
 
     @property
     def name(self) -> str:
         """The target as users write it: ``cpu``, ``cuda:0``, ``cpu/compile:aot_eager``."""
-        mode = self.setting.name
-        return str(self.device) if mode == EAGER.name else f"{self.device}/{mode}"
+        mode, device = self.setting.name, self.asked or str(self.device)
+        return device if mode == EAGER.name else f"{device}/{mode}"
 
     def run(self, operation: str | Function, *arguments: Any, **keywords: Any) -> Any:
         """Call a function, or the one of that dotted name in torch, in this target's mode."""
@@ -92,11 +113,11 @@ def open_target(text: str) -> Target:
         hint = f"did you mean {near[0]!r}?" if near else f"torch knows {known or 'it not'}"
         raise TargetError(f"--target {text}: no device {name!r}; {hint}") from error
     try:
-        torch.zeros(1).to(device)
+        device = torch.zeros(1).to(device).device  # with its index, as tensors name it
     except Exception as error:  # the type depends on the backend
         reason = str(error).partition("\n")[0]
         raise TargetError(
             f"--target {text}: device {name!r} is not available here ({reason}); "
             "use a device of this machine, such as cpu"
         ) from error
-    return Target(device, setting)
+    return Target(device, setting, asked=name)

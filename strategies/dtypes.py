@@ -1,7 +1,8 @@
 """Which dtypes to draw: families of torch dtypes, limited to what the device can hold.
 
-Support is probed, never listed: a dtype counts as supported when the device can hold a
-tensor of it and copy it there from the host. Each (device, dtype) is probed once a process.
+In a run the target says which dtypes it lacks, having been probed. Elsewhere support is probed
+here: a dtype counts as supported when the device can hold a tensor of it and copy it there from
+the host. Each (device, dtype) is probed once a process.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
-from strategies.devices import current_device
+from strategies.devices import current_device, current_target
 
 FAMILIES: dict[str, tuple[torch.dtype, ...]] = {
     "floating": (torch.float32, torch.float64, torch.float16, torch.bfloat16),
@@ -36,13 +37,20 @@ FAMILIES["float8"] = (
 FAMILIES["all"] = FAMILIES["any"] + FAMILIES["unsigned"][1:] + FAMILIES["float8"]
 
 
-@cache
 def supports(device: torch.device, dtype: torch.dtype) -> bool:
-    """Tell whether ``device`` can hold a tensor of ``dtype`` copied from the host.
+    """Tell whether the current target, or ``device`` outside a run, can hold tensors of a dtype.
 
     torch's word for "cannot" is an exception, and which one depends on the backend,
-    so every exception of the probe counts as a no.
+    so every exception of a probe counts as a no.
     """
+    lacks: frozenset[str] | None = getattr(current_target.get(), "lacks", None)
+    if lacks is not None:
+        return str(dtype).removeprefix("torch.") not in lacks
+    return _holds(device, dtype)
+
+
+@cache
+def _holds(device: torch.device, dtype: torch.dtype) -> bool:
     try:
         torch.zeros(1, dtype=dtype).to(device)
     except Exception:
@@ -51,14 +59,15 @@ def supports(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 @cache
-def _choice(family: str, device: torch.device) -> st.SearchStrategy[torch.dtype]:
+def _choice(family: str, device: torch.device, lacks: object) -> st.SearchStrategy[torch.dtype]:
     supported = [dtype for dtype in FAMILIES[family] if supports(device, dtype)]
     return st.sampled_from(supported) if supported else st.nothing()
 
 
 @st.composite
 def _dtypes(draw: st.DrawFn, family: str) -> torch.dtype:
-    return draw(_choice(family, current_device()))
+    lacks = getattr(current_target.get(), "lacks", None)  # what the choice is made by
+    return draw(_choice(family, current_device(), lacks))
 
 
 def dtypes(family: str = "any") -> st.SearchStrategy[torch.dtype]:

@@ -16,7 +16,7 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
-from strategies.devices import current_device
+from strategies.devices import current_device, current_target
 from strategies.dtypes import FAMILIES, dtypes
 from strategies.layouts import LAYOUTS, LAZY, WRITABLE, Geometry, permuted
 from strategies.shapes import Shape, shapes
@@ -34,6 +34,14 @@ def _layout_choice(names: tuple[str, ...], rank: int, dtype: torch.dtype) -> st.
         return layout.least_rank <= rank and dtype in family
 
     return st.sampled_from([name for name in names if fits(name)])
+
+
+def _possible(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out the layouts that the current target cannot have."""
+    lacks: frozenset[str] = getattr(current_target.get(), "lacks", frozenset())
+    if "strides" in lacks:
+        return ("contiguous",)
+    return tuple(n for n in names if n not in LAZY) if "lazy_conjugation" in lacks else names
 
 
 def from_storage(
@@ -74,7 +82,7 @@ def _tensors(
     teach_hypothesis()
     drawn_dtype = dtype if isinstance(dtype, torch.dtype) else draw(dtype)
     drawn_shape = shape if isinstance(shape, tuple) else draw(shape)
-    layout = draw(_layout_choice(layouts, len(drawn_shape), drawn_dtype))
+    layout = draw(_layout_choice(_possible(layouts), len(drawn_shape), drawn_dtype))
     geometry = LAYOUTS[layout].geometry(drawn_shape)
     raw = draw(bytes_for(geometry.storage, drawn_dtype, kind))
     values = decode(raw, drawn_dtype, kind)
@@ -141,7 +149,7 @@ def tensors_holding(draw: st.DrawFn, values: Array, *, dtype: torch.dtype) -> to
     teach_hypothesis()
     shape = tuple(values.shape)
     names = tuple(name for name in WRITABLE if name not in LAZY)
-    geometry = LAYOUTS[draw(_layout_choice(names, len(shape), dtype))].geometry(shape)
+    geometry = LAYOUTS[draw(_layout_choice(_possible(names), len(shape), dtype))].geometry(shape)
     storage = np.zeros(geometry.storage, dtype=NUMPY_DTYPES[dtype])
     if values.size:
         steps = [step * storage.itemsize for step in geometry.stride]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -36,10 +37,16 @@ CASES: dict[str, tuple[list[str], str]] = {
     "examples": (["--max-examples", "none"], "write 1 or more"),
     "shard": (["--shard", "0/2"], "'0/2' is no shard; write such as 2/8"),
     "time limit": (["--law-timeout", "0"], "is no number of seconds"),
+    "memory limit": (["--law-memory", "0"], "is no size in GiB"),
+    "unreadable capabilities": (["--capabilities", "none.toml"], "none.toml: cannot be read"),
+    "absent law": (["--capabilities", "absent.toml"], "absent.toml:1: law = 'scater.*'"),
+    "absent capability": (["--capabilities", "probe.toml"], "probe.toml:1: no capability 'float6'"),
+    "absent nothing": (["--capabilities", "nothing.toml"], "name either a law or a capability"),
     "no laws": (["--target", "cpu", "test_other.py"], "no law was collected"),
 }  # fmt: skip
 
 _ENTRY = '[[deviation]]\nlaw = "{law}"\ntarget = "*"\ntorch = "{torch}"\nreason = "r"\nlink = ""\n'
+_ABSENT = '[[absent]]\ntarget = "*"\ntorch = ""\nreason = "r"\nlink = ""\n'
 FILES = {
     "failing_backend.py": "raise OSError('no card')\n",
     "broken.toml": "[[deviation]]\nlaw = 'x'\ntarget = \n",
@@ -50,6 +57,9 @@ FILES = {
     "inputs.toml": _ENTRY.format(law="scatter.*", torch="") + "inputs = 'x ='\n",
     "alone.toml": _ENTRY.format(law="scatter.*", torch="") + "inputs = 'True'\n",
     "both.toml": _ENTRY.format(law="scatter.*", torch="") + "counterexample = ''\ncrash = ''\n",
+    "absent.toml": _ABSENT + 'law = "scater.*"\n',
+    "probe.toml": _ABSENT + 'capability = "float6"\n',
+    "nothing.toml": _ABSENT,
     "test_other.py": "def test_other(): pass\n",
 }
 
@@ -58,7 +68,7 @@ FILES = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     return tmp_path
 
 

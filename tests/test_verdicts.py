@@ -137,15 +137,94 @@ def test_vacuous_fails(laws: RunLaws) -> None:
     assert len(run.verdicts) == 3
 
 
-def test_unsupported_is_the_targets_word(laws: RunLaws) -> None:
+def test_what_is_missing_on_the_cpu_refutes(laws: RunLaws) -> None:
     run = laws(UNSUPPORTED)
-    assert run.code == 0, run.out
-    assert run.verdicts["test.unsupported"] == "unsupported"
+    assert run.code == 1
+    assert set(run.verdicts.values()) == {"violated"}
     assert "conformance_test::absent" in run.line("test.unsupported")["message"]
+    assert "not implemented for 'Half'" in run.line("test.unsupported-in-part")["message"]
+
+
+_ABSENT = """
+[[absent]]
+law = "{law}"
+target = "cpu"
+torch = ">=2.0"
+reason = "left out on purpose"
+link = ""
+inputs = "{inputs}"
+"""
+
+
+def test_what_is_declared_absent_is_unsupported(laws: RunLaws, tmp_path: Path) -> None:
+    declared = tmp_path / "absent.toml"
+    declared.write_text(
+        _ABSENT.format(law="test.unsupported", inputs="True")
+        + _ABSENT.format(law="test.*-in-part", inputs="dtype == torch.float16")
+        + _ABSENT.format(law="test.holds", inputs="x.dim() == 0")
+    )
+    run = laws(UNSUPPORTED + HOLDS, "--capabilities", str(declared))
+    assert run.verdicts == {
+        "test.unsupported": "unsupported",
+        "test.unsupported-in-part": "holds",
+        "test.holds": "stale",
+    }
+    assert run.line("test.unsupported")["message"] == "declared: left out on purpose"
     partly = run.line("test.unsupported-in-part")
-    assert partly["verdict"] == "holds"
-    assert 0 < partly["evidence"]["unsupported"] < partly["evidence"]["examples"]
-    assert "not implemented for 'Half'" in partly["evidence"]["missing"]
+    assert 0 < partly["evidence"]["declared"] < partly["evidence"]["examples"]
+    assert partly["message"].endswith("examples declared: left out on purpose")
+    assert f"{declared}:18, but it is there" in run.line("test.holds")["message"]
+
+
+def test_what_is_declared_for_some_inputs_excuses_no_others(laws: RunLaws, tmp_path: Path) -> None:
+    declared = tmp_path / "absent.toml"
+    declared.write_text(_ABSENT.format(law="test.*-in-part", inputs="dtype == torch.float32"))
+    run = laws(UNSUPPORTED, "--law", "*-in-part", "--capabilities", str(declared))
+    assert run.verdicts == {"test.unsupported-in-part": "violated"}
+
+
+def test_a_declared_crash_is_unsupported(laws: RunLaws, tmp_path: Path) -> None:
+    declared = tmp_path / "absent.toml"
+    declared.write_text(_ABSENT.format(law="test.aborted", inputs="").replace('inputs = ""', ""))
+    run = laws(CRASHED, "--law", "test.aborted", "--capabilities", str(declared))
+    assert run.code == 0, run.out
+    assert run.verdicts == {"test.aborted": "unsupported"}
+
+
+NEEDS = '''
+@law("test.needs", docs="torch.add", needs=("float64",))
+def test_needs(target):
+    """Nothing is compared without float64."""
+    raise AssertionError
+'''
+
+
+def test_a_law_without_what_it_needs_is_unsupported(laws: RunLaws, tmp_path: Path) -> None:
+    declared = tmp_path / "absent.toml"
+    declared.write_text(
+        '[[absent]]\ncapability = "float64"\ntarget = "*"\ntorch = ""\n'
+        'reason = "no such numbers"\nlink = ""\n'
+    )
+    run = laws(NEEDS, "--capabilities", str(declared))
+    assert run.verdicts == {"test.needs": "unsupported"}
+    assert run.line("test.needs")["message"] == "needs float64 (declared: no such numbers)"
+    assert "lacks float64" in run.out
+
+
+GREEDY = '''
+@law("test.greedy", docs="torch.add")
+@given(size=st.integers(0, 2))
+def test_greedy(target, size):
+    """A law fits into memory."""
+    torch.ones(size * 2**32)
+    compare.fact(size, size, "size")
+'''
+
+
+def test_memory_is_limited(laws: RunLaws) -> None:
+    run = laws(GREEDY + HOLDS, "--law-memory", "4")
+    assert run.verdicts == {"test.greedy": "violated", "test.holds": "holds"}
+    assert "can't allocate memory" in run.line("test.greedy")["message"]
 
 
 LEAKS = '''

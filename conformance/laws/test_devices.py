@@ -8,7 +8,7 @@ from conformance.law import given, law
 from conformance.reference import strides
 from conformance.scenarios.memory import geometry_of
 from conformance.target import resolve
-from strategies import dtypes, shapes, tensors
+from strategies import arrays, dtypes, shapes, tensors
 from strategies.layouts import DENSE
 
 TYPES = {
@@ -235,6 +235,32 @@ def test_cpu(target, tensor):
     compare.fact(result is tensor, tensor.device.type == "cpu", "returns self on the CPU")
 
 
+def arrays_of(dtype):
+    """Arrays of any values of a dtype, of some shapes."""
+    some = st.sampled_from(((), (3,), (2, 3), (0, 2), (2, 1, 4)))
+    return some.flatmap(lambda shape: arrays(dtype=dtype, shape=shape, kind="any"))
+
+
+@law("devices.values-arrive", docs="torch.Tensor.to")
+@given(
+    array=st.one_of([dtypes(f) for f in ("split", "integral", "complex", "boolean")]).flatmap(
+        arrays_of
+    )
+)
+def test_values_arrive(target, array):
+    """A tensor made of an array and sent to the device holds the array's values, bit for bit.
+
+    All other laws read their own inputs back from the device: here alone it is seen if each
+    reading is wrong alike.
+    """
+    made = torch.tensor(array, device=target.device)
+    compare.equal(made, array, dtype=made.dtype, what="made on the device")
+    sent = torch.from_numpy(array.copy()).to(target.device)
+    compare.equal(sent, array, dtype=made.dtype, what="sent to the device")
+    compare.fact((made.device, sent.device), (target.device, target.device), "devices")
+    compare.fact(str(made.dtype).removeprefix("torch."), str(array.dtype), "dtype")
+
+
 @law("devices.round-trip", docs="torch.Tensor.to")
 @given(tensor=tensors(dtype="any", values="any"))
 def test_round_trip(target, tensor):
@@ -295,7 +321,7 @@ def test_type_rejected(target, tensor):
         torch.Tensor.type(tensor, "torch.NonsenseTensor")
 
 
-@law("devices.to-meta", docs="meta.html")
+@law("devices.to-meta", docs="meta.html", needs=("values",))
 @given(tensor=tensors(dtype="any", layouts=(*DENSE, "offset")), grad=st.booleans())
 def test_to_meta(target, tensor, grad):
     """A tensor moved to meta keeps shape, dtype and strides, and has no data.
@@ -310,7 +336,7 @@ def test_to_meta(target, tensor, grad):
     compare.fact(found, (tensor.dtype, "meta", True, grad and floating), "dtype, device and flags")
 
 
-@law("devices.out-of-meta", docs="meta.html", over=OUT_OF_META)
+@law("devices.out-of-meta", docs="meta.html", over=OUT_OF_META, needs=("values",))
 @given(tensor=tensors(dtype="any", shape=shapes(min_rank=1)))
 def test_out_of_meta(target, case, tensor):
     """A tensor on meta cannot be moved to another device: there is no data to copy."""
@@ -321,7 +347,7 @@ def test_out_of_meta(target, case, tensor):
     compare.fact(said, True, "NotImplementedError: Cannot copy out of meta tensor")
 
 
-@law("devices.copy-from-meta", docs="meta.html")
+@law("devices.copy-from-meta", docs="meta.html", needs=("values",))
 @given(tensor=tensors(dtype="real", layouts=DENSE))
 def test_copy_from_meta(target, tensor):
     """copy_ from a tensor on meta is rejected and writes nothing; empty_like makes room elsewhere.

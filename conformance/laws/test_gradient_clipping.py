@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
-from strategies import tensors
+from strategies import current_device, tensors
 
 NORM = "torch.nn.utils.clip_grad_norm_"
 VALUE = "torch.nn.utils.clip_grad_value_"
@@ -31,7 +31,9 @@ def some_gradients(draw, dtype=torch.float64, most=4):
         result.append(
             None if absent else draw(tensors(dtype=dtype, shape=_SHAPES, layouts=("contiguous",)))
         )
-    return result if any(g is not None for g in result) else [*result, torch.ones(1, dtype=dtype)]
+    if all(gradient is None for gradient in result):
+        result.append(torch.ones(1, dtype=dtype, device=current_device()))
+    return result
 
 
 def parameters_with(gradients, device):
@@ -260,7 +262,8 @@ def test_norm_of_none(target, case, count):
 @given(foreach=FOREACH, first=st.booleans())
 def test_empty(target, case, foreach, first):
     """A gradient without elements adds nothing to the norm."""
-    empty, full = (torch.full((n,), 3.0, dtype=torch.float64) for n in (0, 1))
+    made = {"dtype": torch.float64, "device": target.device}
+    empty, full = (torch.full((n,), 3.0, **made) for n in (0, 1))
     parameters = parameters_with([empty, full] if first else [full, empty], target.device)
     norm = torch.nn.utils.clip_grad_norm_(parameters, 10.0, norm_type=case, foreach=foreach)
     compare.close(norm, np.array(3.0), bound=1e-14, dtype=torch.float64, what="norm")

@@ -103,7 +103,7 @@ def _counts_in_a_tensor(draw: st.DrawFn, dtype: torch.dtype, kind: str, told: bo
     total = sum(counts) if length == side else counts[0] * side
     index = draw(st.sampled_from((torch.int64, torch.int32)))
     keywords = {"output_size": total} if told else {}
-    return Call((x, torch.tensor(counts, dtype=index), *rest), keywords)
+    return Call((x, torch.tensor(counts, dtype=index, device=x.device), *rest), keywords)
 
 
 def _told_counts(dtype: torch.dtype, kind: str) -> st.SearchStrategy[Call]:

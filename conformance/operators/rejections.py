@@ -18,6 +18,17 @@ ERRORS: dict[str, type[Exception]] = {
 
 
 def spoken(text: str, tensors: Mapping[str, torch.Tensor]) -> Callable[..., Any]:
-    """Return the function that an expression over ``torch`` and tensors by name stands for."""
+    """Return the function that an expression over ``torch`` and tensors by name stands for.
+
+    Tensors that the expression makes are on the device of those that it names.
+    """
     function: Callable[..., Any] = eval(f"lambda {', '.join(tensors)}: {text}", {"torch": torch})
-    return function
+    device = next((tensor.device for tensor in tensors.values()), torch.device("cpu"))
+    if device.type == "cpu":
+        return function
+
+    def on_device(*arguments: Any) -> Any:
+        with device:
+            return function(*arguments)
+
+    return on_device

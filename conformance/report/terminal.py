@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from conformance.results import VERDICTS, Verdict
 _COLOURS = {"holds": "green", "unsupported": "yellow", "deviates": "yellow"}
 _SECONDS_BETWEEN_LINES = 10.0
 _LONGEST_INPUTS = 1_600
+_LONGEST_GAP = 100
+_MOST_GAPS = 8
 
 
 def colour(verdict: str) -> dict[str, bool]:
@@ -110,8 +112,11 @@ class Terminal:
         reporter.section("laws of PyTorch", sep="=")
         reporter.write_line(_run_line(self.run))
         for target in self.run["targets"]:
-            self._table(target, [v for v in verdicts if v.target == target])
-        failing = [v for v in verdicts if v.fails]
+            own = [v for v in verdicts if v.target == target]
+            self._table(target, own)
+            self._gaps(self.run["lacks"].get(target, {}), own)
+        self._blocked([v for v in verdicts if v.verdict == "blocked"])
+        failing = [v for v in verdicts if v.fails and v.verdict != "blocked"]
         for verdict in sorted(failing, key=lambda v: (v.target, v.chapter, v.law)):
             self._failure(verdict, record)
         if record is not None:
@@ -138,6 +143,30 @@ class Terminal:
         values = sum(v.evidence.get("values", 0) for v in verdicts)
         examples = sum(v.evidence.get("examples", 0) for v in verdicts)
         reporter.write_line(f"{examples:,} examples, {values:,} values compared")
+
+    def _gaps(self, lacks: Mapping[str, str], verdicts: Sequence[Verdict]) -> None:
+        """Say what the target lacks, and what it has for a part of the inputs only."""
+        reporter = self._reporter
+        if lacks:
+            reporter.write_line(textwrap.fill(f"lacks {', '.join(lacks)}", 88), yellow=True)
+        partly = [v for v in verdicts if v.verdict == "holds" and v.evidence.get("unsupported")]
+        missing = Counter(v.evidence["missing"][:_LONGEST_GAP] for v in partly)
+        if missing:
+            reporter.write_line(
+                f"{len(partly)} laws hold in part: for the rest, it says", yellow=True
+            )
+        for text, count in missing.most_common(_MOST_GAPS):
+            reporter.write_line(f"  {text} ({count} laws)")
+        if len(missing) > _MOST_GAPS:
+            reporter.write_line(f"  and {len(missing) - _MOST_GAPS} more, in the record")
+
+    def _blocked(self, verdicts: Sequence[Verdict]) -> None:
+        """Say once what keeps laws from being judged."""
+        for (target, message), count in Counter((v.target, v.message) for v in verdicts).items():
+            self._reporter.write_line("")
+            self._reporter.write("blocked", bold=True, **colour("blocked"))
+            self._reporter.write_line(f"  {count} laws  [{target}]", bold=True)
+            self._reporter.write_line(textwrap.indent(message, "  "), red=True)
 
     def _failure(self, verdict: Verdict, record: Path | None) -> None:
         reporter = self._reporter

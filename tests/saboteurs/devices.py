@@ -17,6 +17,11 @@ def _copies_same(self: Tensor, dtype: torch.dtype) -> Tensor | None:
     return self.clone() if self.dtype == dtype and not self.is_contiguous() else None
 
 
+def _with_plain_zeros(host: Tensor) -> Tensor:
+    plain = host.dtype in (torch.float32, torch.float64)
+    return torch.where(host == 0, torch.zeros_like(host), host) if plain else host
+
+
 def _copies_scalars(original: Any) -> Any:
     def to(self: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
         result: Tensor = original(self, *arguments, **keywords)
@@ -185,5 +190,15 @@ SABOTEURS = (
         "from-numpy-default-device", "from_numpy moves to the default device",
         ("devices.default-device:zeros",), "device of an array",
         after(torch, "from_numpy", lambda result: result.to(torch.get_default_device())),
+    ),
+    Saboteur(
+        "cpu-loses-signed-zeros", "whatever is read from a device has no negative zeros",
+        ("devices.values-arrive",), "made on the device", after(Tensor, "cpu", _with_plain_zeros),
+    ),
+    Saboteur(
+        "tensor-rounds-doubles", "tensor keeps of a float64 array of rank 2 what float32 can hold",
+        ("devices.values-arrive",), "made on the device",
+        when(torch, "tensor", lambda data, **_: str(getattr(data, "dtype", "")) == "float64"
+             and data.ndim == 2, lambda result: result.float().double()),
     ),
 )  # fmt: skip

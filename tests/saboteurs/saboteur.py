@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 import torch._dynamo  # the first optimizer imports it, which takes seconds: not in every fork
 
+from conformance import absences
 from conformance.deviations import SHIPPED, covering, read_deviations
 from conformance.examine import Examination
 from conformance.law import Law, shipped_laws
@@ -88,6 +92,8 @@ def examine(law_id: str, symptom: str, target: str = "cpu") -> Trial:
     law, case = find_law(law_id)
     listed = covering(read_deviations(SHIPPED), law_id, target, torch.__version__)
     known = listed if listed and listed.inputs else None  # elsewhere a law says what it sees
+    declared = [entry for entry in absences.read_absences(absences.SHIPPED) if entry.law]
+    absence = covering(declared, law_id, "cpu", torch.__version__)
     for shrink in (False, True):
         examination = Examination(
             law,
@@ -95,6 +101,7 @@ def examine(law_id: str, symptom: str, target: str = "cpu") -> Trial:
             open_target(target),
             PROFILES["ci"].examples,
             deviation=known,
+            absence=absence,
             shrink=shrink,
         )
         verdict = examination.verdict()
@@ -117,10 +124,28 @@ def try_saboteur(saboteur: Saboteur) -> list[Trial]:
     return trials
 
 
+class ForkDied(RuntimeError):
+    """A fork ended before it could say what its action returned."""
+
+
+def raised_on_stock(script: str) -> str:
+    """Return what a script raises on torch as it is, or nothing.
+
+    In a fork, which is fast; where that dies, since threads of the engine do not survive a fork,
+    in a process of its own.
+    """
+    try:
+        return str(in_fork(partial(run_script, script)))
+    except ForkDied:
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.stderr if done.returncode else ""
+
+
 def in_fork(action: Callable[[], Any]) -> Any:
     """Return what ``action`` returns in a fork of this process.
 
-    Raises ``RuntimeError`` with its traceback where it raises, or where the fork dies.
+    Raises ``RuntimeError`` with its traceback where it raises, :class:`ForkDied` where it dies.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -138,7 +163,7 @@ def in_fork(action: Callable[[], Any]) -> Any:
         result, failure = receiver.recv()
     except EOFError:
         process.join()
-        result, failure = None, f"the fork died with exit code {process.exitcode}"
+        raise ForkDied(f"the fork died with exit code {process.exitcode}") from None
     process.join()
     if failure:
         raise RuntimeError(failure)
