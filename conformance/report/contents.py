@@ -28,8 +28,8 @@ PARTS = (
         "Tensors",
         "How tensors are made, which dtype and device they have, and whose memory they see.",
         """creation creation_data creation_tensor creation_legacy creation_like creation_ranges
-        creation_options leaf_creation promotion conversion devices device_names reading storage views
-        view_identity interop numpy_names serialization formatting sparse package
+        creation_options leaf_creation promotion conversion devices device_names reading storage
+        views view_identity interop numpy_names serialization formatting sparse package
         deprecated""",
     ),
     _part(
