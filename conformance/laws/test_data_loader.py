@@ -249,7 +249,7 @@ class Seeds(data.Dataset[Any]):
         return 4
 
     def __getitem__(self, number):
-        worker = data.get_worker_info()
+        worker: Any = data.get_worker_info()
         return worker.id, worker.seed, torch.initial_seed(), int(torch.randint(2**40, ()))
 
 

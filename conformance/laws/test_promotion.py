@@ -88,7 +88,8 @@ def decided(pair, ranks):
     """The dtype of the result by the documented rules; none where torch is known not to follow."""
     groups = [[name for name, rank in zip(pair, ranks, strict=True) if rank == r] for r in (1, 0)]
     kinds = [promotion.category(group[0]) if len(group) == 1 else -1 for group in groups]
-    return None if kinds == [2, 3] else promotion.result_type(*groups, ())
+    dimensioned, alone = groups
+    return None if kinds == [2, 3] else promotion.result_type(dimensioned, alone, ())
 
 
 @law("promotion.every-pair", docs="tensor_attributes.html#type-promotion-doc", over=PROMOTING)

@@ -159,7 +159,6 @@ def _spreading(name: str, of: Reference, analytic: Reference, size: Reference) -
         spellings=() if pair else (f"Tensor.{name}",),
         out="" if pair else "same",
         rejections={**out_of_range(f"torch.{name}(x, {{}})"), **repeated(f"torch.{name}(x, {{}})")},
-        excused={"long": "its bound is that of the sums of a few terms"},
     )
 
 
