@@ -333,3 +333,19 @@ def test_reentrant_keywords(target, case, f):
         checkpoint(f, *leaves, use_reentrant=True, **{name: value})
     checkpoint(f, *leaves, use_reentrant=True).backward()
     compare.gradients(leaves, derivatives.gradient(numpy_of(f), f.points), f.reaches)
+
+
+@law("checkpoint.argument-twice", docs=CHECKPOINT, over=VARIANTS)
+@given(problem=PROBLEMS)
+def test_argument_twice(target, case, problem):
+    """A tensor that is two arguments of a checkpointed function gets the sum of both gradients."""
+    f, cotangent = problem
+    leaves = f.leaves(target.device)
+    inner = target.run(f, *leaves)
+
+    def function(one, other):
+        return one * 2 + other * 3
+
+    checkpoint(function, inner, inner, use_reentrant=case).backward(cotangent)
+    upstream = 5 * compare.to_numpy(cotangent)
+    compare.gradients(leaves, derivatives.vjp(numpy_of(f), f.points, upstream), f.reaches)

@@ -279,7 +279,7 @@ def test_mark_dirty_leaf(target, factor):
 @law("custom-function.non-differentiable", docs=f"{CONTEXT}mark_non_differentiable")
 @given(problem=PROBLEMS, first=st.booleans())
 def test_non_differentiable(target, problem, first):
-    """An output marked as not differentiable requires no grad; backward gets zeros for it.
+    """Outputs marked as not differentiable require no grad; backward gets zeros for them.
 
     So does an output of integers that was not marked: it cannot require grad.
     """
@@ -289,8 +289,9 @@ def test_non_differentiable(target, problem, first):
         @staticmethod
         def forward(context, x):
             double, marked, whole = x * 2, x * 3, x.round().long()
-            context.mark_non_differentiable(marked)
-            return (marked, double, whole) if first else (double, marked, whole)
+            also = x.sum()
+            context.mark_non_differentiable(marked, also)
+            return (marked, double, whole, also) if first else (double, marked, whole, also)
 
         @staticmethod
         def backward(context, *cotangents):
@@ -302,7 +303,7 @@ def test_non_differentiable(target, problem, first):
     outputs = Marked.apply(target.run(f, *leaves))
     differentiable = 1 if first else 0
     flags = tuple(output.requires_grad for output in outputs)
-    expected = tuple(number == differentiable for number in range(3))
+    expected = tuple(number == differentiable for number in range(4))
     compare.fact(flags, expected, "requires_grad of the outputs")
     outputs[differentiable].backward(cotangent)
     upstream = compare.to_numpy(cotangent)

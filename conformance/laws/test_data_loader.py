@@ -242,6 +242,37 @@ def test_workers(target):
     compare.fact(sorted(loader), [0, 0, 1, 1, 2, 2], "an iterable dataset goes to every worker")
 
 
+class Seeds(data.Dataset[Any]):
+    """Samples that tell the number and the seeds of the worker that loads them, and its draw."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, number):
+        worker: Any = data.get_worker_info()
+        return worker.id, worker.seed, torch.initial_seed(), int(torch.randint(2**40, ()))
+
+
+@law("data-loader.worker-seeds", docs="data.html#randomness-in-multi-process-data-loading")
+def test_worker_seeds(target):
+    """Each worker has the seed base_seed + worker_id, and base_seed is drawn from the generator.
+
+    So workers draw different numbers; the same ones again after the same seed, others in the
+    next epoch.
+    """
+    loader = data.DataLoader(Seeds(), batch_size=None, num_workers=2, generator=seeded(3))
+    first, following = list(loader), list(loader)
+    again = list(data.DataLoader(Seeds(), batch_size=None, num_workers=2, generator=seeded(3)))
+    compare.fact(again, first, "an epoch after the same seed")
+    for epoch in (first, following):
+        base = epoch[0][1]
+        compare.fact([s[0] for s in epoch], [0, 1, 0, 1], "workers, in turn")
+        compare.fact([s[1] - base for s in epoch], [0, 1, 0, 1], "seeds, from base_seed")
+        compare.fact([s[2] for s in epoch], [s[1] for s in epoch], "torch's seed in the worker")
+        compare.fact(len({s[3] for s in epoch}), 4, "numbers drawn, all different")
+    compare.fact(first[0][1] != following[0][1], True, "another base_seed in the next epoch")
+
+
 @law("data-loader.pin-memory", docs=PAGE + "#memory-pinning")
 @given(size=SOME)
 def test_pin_memory(target, size):

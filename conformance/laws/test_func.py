@@ -112,7 +112,7 @@ def test_linearize(target, f):
     points = values_of(f, target.device)
     value, push = target.run(torch.func.linearize, f, *points)
     compare.nested(value, numpy_of(f)(*f.points), what="value")
-    for factor in (1.0, -2.0):
+    for factor in (1.0, -2.0, 3.0):
         tangents = [weights(point.shape, target.device) * factor for point in points]
         directions = [compare.to_numpy(tangent) for tangent in tangents]
         expected = jets.differential(numpy_of(f), f.points, directions)

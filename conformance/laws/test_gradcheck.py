@@ -1,5 +1,7 @@
 """gradcheck and gradgradcheck: their verdicts on Functions known to be right, or wrong."""
 
+from typing import Any
+
 import torch
 from hypothesis import strategies as st
 
@@ -156,3 +158,38 @@ def test_needs_grad(target, x):
         torch.autograd.gradcheck(Cubic.apply, (x,))
     checked = torch.autograd.gradcheck(Cubic.apply, (x.requires_grad_(),))
     compare.fact(checked, True, "gradcheck")
+
+
+class Pair(torch.autograd.Function):
+    """A product and a sum of two tensors, with a flaw in one of their four Jacobians."""
+
+    @staticmethod
+    def forward(context, x, y, flaw):
+        context.save_for_backward(x, y)
+        context.flaw = flaw
+        return x * y, x + 3 * y
+
+    @staticmethod
+    def backward(context, product, total):
+        x, y = context.saved_tensors
+        slopes = [[y, torch.ones_like(y)], [x, torch.full_like(x, 3.0)]]
+        if context.flaw is not None:
+            one, other = context.flaw
+            slopes[one][other] = slopes[one][other] + 0.5
+        first, second = (product * p + total * t for p, t in slopes)
+        return first, second, None
+
+
+@law("gradcheck.every-pair", docs=PAGE)
+@given(x=POINTS, y=POINTS, flaw=st.tuples(st.integers(0, 1), st.integers(0, 1)))
+def test_every_pair(target, x, y, flaw):
+    """gradcheck compares the Jacobian of every output with respect to every input.
+
+    "Any combination of inputs and outputs": of two of each, one pair is wrong.
+    """
+    inputs = (x.requires_grad_(), y.requires_grad_())
+    right: Any = (*inputs, None)
+    compare.fact(torch.autograd.gradcheck(Pair.apply, right), True, "of what is right")
+    one, other = flaw
+    with compare.raises(RuntimeError, f"output {other} with respect to input {one}"):
+        torch.autograd.gradcheck(Pair.apply, (*inputs, flaw))

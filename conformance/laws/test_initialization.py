@@ -240,6 +240,26 @@ def test_fill(target, case, flag, start):
     compare.equal(tensor.detach(), expected, dtype=torch.float32)
 
 
+@law("init.truncated-far", docs=f"{PAGE}#torch.nn.init.trunc_normal_")
+@given(
+    seed=seeds(), mean=st.sampled_from((0.0, 1.0)), std=st.sampled_from((0.01, 0.001)),
+    dtype=st.sampled_from((torch.float32, torch.float64)),
+)  # fmt: skip
+def test_truncated_far(target, seed, mean, std, dtype):
+    """With ends many deviations away trunc_normal_ draws as the normal distribution: no outlier.
+
+    A draw ten deviations from the mean has a probability of 1e-23. The unit of rounding is that
+    of the mean and the ends.
+    """
+    tensor = torch.zeros(COUNT, dtype=dtype, device=target.device)
+    torch.manual_seed(seed)
+    torch.nn.init.trunc_normal_(tensor, mean, std)
+    values = compare.to_numpy(tensor).astype(np.float64)
+    near = np.abs(values - mean) <= 10 * std + 4 * torch.finfo(dtype).eps
+    compare.every(near, tensor, "a number within ten deviations of the mean")
+    compare.fact(bool(np.std(values) > std / 2), True, "draws spread")
+
+
 @law("init.truncated", docs=f"{PAGE}#torch.nn.init.trunc_normal_", level="statistical")
 @given(
     seed=seeds(), mean=st.sampled_from((0.0, 1.0)), std=st.sampled_from((1.0, 0.5)),

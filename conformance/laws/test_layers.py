@@ -177,6 +177,24 @@ def test_untracked(target, seed, training):
     compare.fact((module.running_mean, module.running_var), (None, None), "running statistics")
 
 
+@law("layers.tracking-stopped", docs="torch.nn.BatchNorm1d", level="should")
+@given(seed=seeds())
+def test_tracking_stopped(target, seed):
+    """Once track_running_stats is False batch norm leaves its running statistics as they were."""
+    module = torch.nn.BatchNorm1d(3, affine=False, eps=0.5).to(target.device, torch.float64)
+    x = drawn((3, 3, 2), seed, target.device)
+    module(x)
+    before = {name: compare.to_numpy(value) for name, value in module.state_dict().items()}
+    values = compare.to_numpy(x)
+    compare.close(module.running_mean, 0.1 * values.mean(axis=(0, 2)), bound=1e-12,
+                  dtype=torch.float64, what="running mean")  # fmt: skip
+    module.track_running_stats = False
+    expected = layers.batch_norm(values, None, None, training=True, eps=0.5)
+    compare.close(module(x), expected, bound=1e-12, dtype=torch.float64)
+    for name, value in module.state_dict().items():
+        compare.unchanged(value, before[name], name)
+
+
 @law("layers.instance-norm", docs="torch.nn.InstanceNorm1d")
 @given(seed=seeds(), affine=st.booleans(), batched=st.booleans(), training=st.booleans())
 def test_instance_norm(target, seed, affine, batched, training):

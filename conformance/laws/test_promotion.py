@@ -1,5 +1,7 @@
 """Promotion: which dtype operands of different dtypes meet in, and what may be cast to what."""
 
+from itertools import product
+
 import torch
 
 from conformance import compare
@@ -70,3 +72,41 @@ def test_rank_zero_complex(target, real, number):
     """
     got = target.run("torch.result_type", real, number)
     compare.fact(got, torch.complex128, "result_type")
+
+
+RANKS = ((1, 1), (1, 0), (0, 1), (0, 0))
+COMPUTED = [name for names in CATEGORIES for name in names if name != "complex32"]
+PROMOTING = {
+    "add": "torch.add",
+    "mul": "torch.mul",
+    "sum": "torch.Tensor.__add__",
+    "product": "torch.Tensor.__mul__",
+}
+
+
+def decided(pair, ranks):
+    """The dtype of the result by the documented rules; none where torch is known not to follow."""
+    groups = [[name for name, rank in zip(pair, ranks, strict=True) if rank == r] for r in (1, 0)]
+    kinds = [promotion.category(group[0]) if len(group) == 1 else -1 for group in groups]
+    dimensioned, alone = groups
+    return None if kinds == [2, 3] else promotion.result_type(dimensioned, alone, ())
+
+
+@law("promotion.every-pair", docs="tensor_attributes.html#type-promotion-doc", over=PROMOTING)
+def test_every_pair(target, case):
+    """A result has the dtype that its operands promote to: of every pair of dtypes and ranks.
+
+    A floating tensor beside a complex one without dimensions is the law
+    promotion.rank-zero-complex.
+    """
+    for pair in product(COMPUTED, COMPUTED):
+        for ranks in RANKS:
+            wanted = decided(pair, ranks)
+            if wanted is not None:
+                operands = [
+                    torch.ones((2,) * rank, dtype=dtype_named(name), device=target.device)
+                    for name, rank in zip(pair, ranks, strict=True)
+                ]
+                result = target.run(case, *operands)
+                described = f"dtype for {pair[0]} of rank {ranks[0]}, {pair[1]} of rank {ranks[1]}"
+                compare.fact(result.dtype, dtype_named(wanted), described)

@@ -281,6 +281,17 @@ def test_randperm_uniform(target, seed):
         follows(drawn[:, place], "integers", (0, 8))
 
 
+@law("random.randperm-places", docs="torch.randperm", level="statistical")
+@given(seed=seeds())
+def test_randperm_places(target, seed):
+    """randperm of 67 puts each number at its ends and in its middle as often, as of eight."""
+    torch.manual_seed(seed)
+    permutations = [resolve("torch.randperm")(67, device=target.device) for _ in range(4096)]
+    drawn = compare.to_numpy(torch.stack(permutations))
+    for place in (0, 1, 33, 65, 66):
+        follows(drawn[:, place], "integers", (0, 67))
+
+
 @law("random.randperm-large", docs="torch.randperm", level="statistical")
 @given(seed=seeds())
 def test_randperm_large(target, seed):

@@ -4,6 +4,7 @@ from math import inf
 
 import numpy as np
 import torch
+from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
@@ -138,3 +139,60 @@ def test_stable_sort(target, case, problem):
     rows = compare.to_numpy(upstream)
     expected = subgradients.scatter_rows(rows, order, dim, tensor.shape[dim])
     compare.close(leaf.grad, expected, bound=0, dtype=tensor.dtype, what="gradient")
+
+
+SCATTERED = {
+    f"{name}-{mode}": (f"torch.{name}", mode)
+    for name in ("scatter_reduce", "index_reduce")
+    for mode in ("amax", "amin")
+}
+
+
+@law(
+    "subgradients.scattered-evenly",
+    docs="notes/autograd.html#gradients-for-non-differentiable-functions",
+    over=SCATTERED,
+)
+@given(
+    tensor=tensors_among(FEW, dtype="floating", shape=st.sampled_from(((1,), (2,), (5,), (8,)))),
+    places=st.lists(st.integers(0, 2), min_size=8, max_size=8),
+    included=st.booleans(),
+)
+def test_scattered_evenly(target, case, tensor, places, included):
+    """amax and amin by index distribute gradients evenly between all equal extreme values.
+
+    The largest of several is convex: the subgradient of minimum norm. Of the values written to
+    one place; with include_self=True, the one that was there is one of them.
+    """
+    operation, mode = case
+    base = torch.zeros(3, dtype=tensor.dtype, device=target.device, requires_grad=True)
+    source = cotangents.leaf_of(tensor)
+    index = torch.tensor(places[: len(tensor)], device=target.device)
+    result = target.run(operation, base, 0, index, source, mode, include_self=included)
+    cotangent = cotangents.uneven(result)
+    result.backward(cotangent)
+    sign = 1 if mode == "amax" else -1
+    written, upstream = compare.to_numpy(tensor), compare.to_numpy(cotangent)
+    of_base, of_source = np.zeros(3), np.zeros(len(written))
+    for place in range(3):
+        here = np.array(places[: len(written)]) == place
+        kept = included or not here.any()
+        values = sign * np.append(written[here], [0.0] * kept)
+        shares = upstream[place] * (values == values.max()) / (values == values.max()).sum()
+        of_source[here] = shares[: here.sum()]
+        of_base[place] = shares[here.sum() :].sum()
+    for leaf, expected in ((base, of_base), (source, of_source)):
+        bound = cotangents.rounded(expected, tensor.dtype, 2)
+        compare.close(leaf.grad, expected, bound=bound, dtype=tensor.dtype, what="gradient")
+
+
+@law("subgradients.long-stable-sort", docs="torch.sort", over={"ascending": 1, "descending": -1})
+@given(tensor=tensors_among(FEW, shape=st.sampled_from(((17,), (40,), (3, 33), (130,)))))
+def test_long_stable_sort(target, case, tensor):
+    """A stable sort of many equal elements keeps their order, also descending."""
+    values, index = target.run("torch.sort", tensor, dim=-1, descending=case == -1, stable=True)
+    x = compare.to_numpy(tensor)
+    order = np.argsort(case * x, axis=-1, kind="stable")
+    compare.equal(index, order, dtype=torch.int64, what="indices")
+    wanted = np.take_along_axis(x, order, -1)
+    compare.equal(values, wanted, dtype=tensor.dtype, what="values")

@@ -160,9 +160,15 @@ def share_up_to(values: Array, places: Array) -> Array:
 
 
 def quantiles(values: Array, count: int) -> Array:
-    """Return ``count`` order statistics evenly through ``values``, the ends included; nan last."""
+    """Return ``count`` order statistics evenly through ``values``, the ends included; nan last.
+
+    Then the number just below each: draws that are all the largest value there is have the
+    right share up to it, and a wrong one below.
+    """
     ordered = np.sort(np.ravel(values).astype(np.float64))
-    return ordered[np.linspace(0, ordered.size - 1, count).astype(np.int64)]
+    places = ordered[np.linspace(0, ordered.size - 1, count).astype(np.int64)]
+    below = np.where(np.isfinite(places), np.nextafter(places, -np.inf), places)
+    return np.concatenate([places, below])
 
 
 def sign_products(values: Array, median: float, lag: int) -> float:

@@ -51,6 +51,26 @@ def _one_segment_less(functions: Any, segments: int, *rest: Any, **keywords: Any
     return (functions, max(segments - 1, 1), *rest), keywords
 
 
+class _Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(_: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        return gradients[0] * 2
+
+
+def _repeated_twice(function: Any, *arguments: Any, **keywords: Any) -> Any:
+    """Double the gradient to an argument that was one before."""
+    seen: set[int] = set()
+    changed = []
+    for argument in arguments:
+        changed.append(_Doubled.apply(argument) if id(argument) in seen else argument)
+        seen.add(id(argument))
+    return (function, *changed), keywords
+
+
 SABOTEURS = (
     Saboteur(
         "last-argument-twice", "of three arguments the last gets twice its gradient",
@@ -104,5 +124,10 @@ SABOTEURS = (
         "debug-ignored", "the reentrant variant ignores debug",
         ("checkpoint.reentrant-keywords:debug",), "raised nothing",
         dropping(checkpoint, "checkpoint", "debug"),
+    ),
+    Saboteur(
+        "shared-argument-twice", "a tensor given twice gets one of its gradients twice",
+        ("checkpoint.argument-twice:non-reentrant",), "grad of leaf",
+        rewriting(checkpoint, "checkpoint", _repeated_twice),
     ),
 )  # fmt: skip

@@ -134,4 +134,10 @@ SABOTEURS = (
         ("custom-function.returns-input",), "a view",
         replacing(torch.autograd.Function, "apply", _copied_views),
     ),
+    Saboteur(
+        "first-mark-alone", "mark_non_differentiable heeds the first of its arguments alone",
+        ("custom-function.non-differentiable",), "requires_grad of the outputs",
+        replacing(FunctionCtx, "mark_non_differentiable",
+                  lambda original: lambda self, *outputs: original(self, *outputs[:1])),
+    ),
 )  # fmt: skip

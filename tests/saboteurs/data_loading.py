@@ -90,6 +90,16 @@ def _block(self: Any) -> Iterator[int]:
     return iter(places[self.rank * self.num_samples : (self.rank + 1) * self.num_samples])
 
 
+def _same_seed(original: Any) -> Any:
+    """Give each worker the seed of the first."""
+
+    def faulty(*arguments: Any) -> Any:
+        seed, number = arguments[8], arguments[10]
+        return original(*arguments[:8], seed - number, *arguments[9:])
+
+    return faulty
+
+
 SABOTEURS = (
     Saboteur(
         "last-batch-dropped", "a smaller last batch is always dropped",
@@ -223,5 +233,10 @@ SABOTEURS = (
         "replicas-in-blocks", "a replica gets a block of places, not every n-th",
         ("samplers.distributed",), "order without shuffling",
         replacing(data.DistributedSampler, "__iter__", lambda o: _block),
+    ),
+    Saboteur(
+        "workers-draw-alike", "all workers have the seed of the first",
+        ("data-loader.worker-seeds",), "seeds, from base_seed",
+        replacing(_utils.worker, "_worker_loop", _same_seed),
     ),
 )  # fmt: skip

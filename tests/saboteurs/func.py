@@ -221,6 +221,22 @@ def _vjp_grad_ignored(original: Any) -> Any:
     return vjp
 
 
+def _repeats_the_first(original: Any) -> Any:
+    """Return the first result again from the third call on."""
+
+    def faulty(function: Any, *primals: Any) -> Any:
+        value, push = original(function, *primals)
+        results: list[Any] = []
+
+        def pushed(*tangents: Any) -> Any:
+            results.append(push(*tangents))
+            return results[0] if len(results) > 2 else results[-1]
+
+        return value, pushed
+
+    return faulty
+
+
 SABOTEURS = (
     Saboteur(
         "func-grad-in-order", "func.grad ignores the order of argnums",
@@ -319,5 +335,9 @@ SABOTEURS = (
         "func-negative-is-first", "func.jacrev takes -1 for the first argument",
         ("func.negative-argnums:jacrev",), "jacrev",
         replacing(torch.func, "jacrev", _negative_is_first),
+    ),
+    Saboteur(
+        "linearize-third-call", "what linearize returns repeats its first result when called again",
+        ("func.linearize",), "jvp", replacing(torch.func, "linearize", _repeats_the_first),
     ),
 )  # fmt: skip

@@ -35,6 +35,12 @@ def _first_order_only(original: Any) -> Any:
     )
 
 
+def _first_input_alone(function: Any, inputs: Any, **keywords: Any) -> Any:
+    first, *others = inputs
+    detached = [o.detach() if isinstance(o, torch.Tensor) else o for o in others]
+    return (function, (first, *detached)), keywords
+
+
 SABOTEURS = (
     Saboteur(
         "inputs-left-moved", "gradcheck in fast mode leaves the inputs a step aside",
@@ -65,5 +71,10 @@ SABOTEURS = (
         "nothing-to-check", "gradcheck without anything to check returns True",
         ("gradcheck.needs-grad",), "raised nothing",
         accepting(torch.autograd, "gradcheck", ValueError, lambda *_, **__: True),
+    ),
+    Saboteur(
+        "second-input-unchecked", "gradcheck looks at the first input alone",
+        ("gradcheck.every-pair",), "raised nothing",
+        rewriting(torch.autograd, "gradcheck", _first_input_alone),
     ),
 )  # fmt: skip

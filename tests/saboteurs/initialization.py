@@ -49,6 +49,12 @@ def _padding_random(original: Any) -> Any:
     return reset
 
 
+def _with_first(tensor: torch.Tensor, value: float) -> torch.Tensor:
+    with torch.no_grad():
+        tensor.view(-1)[0] = value
+    return tensor
+
+
 SABOTEURS = (
     Saboteur("init-fans-swapped", "fans of filters with a kernel are swapped",
              ("init.distribution:kaiming_uniform_-slope",), "expected",
@@ -99,4 +105,8 @@ SABOTEURS = (
     Saboteur("init-generator", "xavier_uniform_ ignores the generator",
              ("init.generator:xavier_uniform_",), "same seed",
              dropping(init, "xavier_uniform_", "generator")),
+    Saboteur("init-outlier", "trunc_normal_ of a small deviation draws the upper end once",
+             ("init.truncated-far",), "within ten deviations",
+             when(init, "trunc_normal_", lambda t, m=0.0, s=1.0, *a: s < 0.05,
+                  lambda original, t, *a: _with_first(original(t, *a), 2.0))),
 )  # fmt: skip

@@ -79,6 +79,15 @@ def _evaluates_twice(original: Any) -> Any:
     return forward
 
 
+def _tracks_all_the_same(original: Any) -> Any:
+    def faulty(self: Any, x: torch.Tensor) -> Any:
+        if not self.track_running_stats and self.running_mean is not None:
+            self.running_mean.mul_(0.9)
+        return original(self, x)
+
+    return faulty
+
+
 SABOTEURS = (
     Saboteur("layers-conv-padding", "conv2d takes the first padding for both dimensions",
              ("operators.value:conv2d",), "result",
@@ -151,4 +160,7 @@ SABOTEURS = (
              ("layers.padding-mode:replicate",), "result",
              rewriting(functional, "pad", lambda *a, **k: (
                  a, {**k, "mode": "reflect"} if k.get("mode") == "replicate" else k))),
+    Saboteur("layers-tracking", "batch norm tracks although it was told to stop",
+             ("layers.tracking-stopped",), "running_mean",
+             replacing(torch.nn.BatchNorm1d, "forward", _tracks_all_the_same)),
 )  # fmt: skip

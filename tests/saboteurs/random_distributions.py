@@ -176,6 +176,21 @@ def _second_ignores_weights(original: Any) -> Any:
 
 
 DRAWS = "as many draws up to it"
+
+
+def _end_stays(original: Any) -> Any:
+    """Exchange the largest number with the one at the end."""
+
+    def faulty(count: int, **keywords: Any) -> Any:
+        drawn = original(count, **keywords)
+        if count >= 64:
+            place = int((drawn == count - 1).nonzero())
+            drawn[place], drawn[-1] = drawn[-1].clone(), count - 1
+        return drawn
+
+    return faulty
+
+
 SABOTEURS = (
     Saboteur(
         "rand-skewed", "rand prefers small numbers",
@@ -305,5 +320,14 @@ SABOTEURS = (
     Saboteur(
         "random_-columns-repeat", "random_ of strided matrices repeats every other column",
         ("random.uncorrelated:random_",), "sign products", _filled("random_", _columns_repeat),
+    ),
+    Saboteur(
+        "randperm-end-stays", "randperm of 64 or more leaves the last number where it is",
+        ("random.randperm-places",), "as many draws", replacing(torch, "randperm", _end_stays),
+    ),
+    Saboteur(
+        "bernoulli_-always", "bernoulli_ always draws 1",
+        ("random.discrete:bernoulli_-default",), "as many draws",
+        replacing(torch.Tensor, "bernoulli_", lambda original: lambda x, *a, **k: x.fill_(1)),
     ),
 )  # fmt: skip

@@ -147,6 +147,16 @@ def _size(tensor: torch.Tensor) -> tuple[Any, Any]:
     return tensor.shape, tensor.stride()
 
 
+def _flag_forgotten(original: Any) -> Any:
+    def faulty(*arguments: Any, **keywords: Any) -> Any:
+        loaded = original(*arguments, **keywords)
+        if isinstance(keywords.get("map_location"), dict):
+            return [t.detach() for t in loaded]
+        return loaded
+
+    return faulty
+
+
 SABOTEURS = (
     Saboteur(
         "saved-without-negative-zero", "contiguous float16 tensors lose -0.0 when they are saved",
@@ -232,5 +242,10 @@ SABOTEURS = (
     Saboteur(
         "loads-share-one-storage", "two files of one tensor are loaded into one storage",
         ("serialization.apart",), "a view saved alone", replacing(torch, "load", _Kept),
+    ),
+    Saboteur(
+        "mapped-without-flag", "a dictionary as map_location forgets requires_grad",
+        ("serialization.map-location:dictionary",), "device, flag",
+        replacing(torch, "load", _flag_forgotten),
     ),
 )  # fmt: skip

@@ -105,6 +105,31 @@ def _cdist_root(original: Any) -> Any:
     return cdist
 
 
+def _whole_for_each(original: Any) -> Any:
+    """Multiply the gradient to the source by the number of equal values at its place."""
+
+    def faulty(self: Any, dim: int, index: Any, source: Any, mode: str, **keywords: Any) -> Any:
+        result = original(self, dim, index, source, mode, **keywords)
+        extreme = (result.detach().gather(dim, index) == source).to(source.dtype)
+        tied = torch.zeros_like(self).scatter_add(dim, index, extreme).gather(dim, index)
+        scaled = Scaled.apply(source, torch.ones_like(source) > 0, tied.clamp(min=1).detach())
+        return original(self, dim, index, scaled, mode, **keywords)
+
+    return faulty
+
+
+def _ties_reversed(original: Any) -> Any:
+    """Sort more than 16 elements downwards by sorting them upwards, from the end."""
+
+    def faulty(x: Any, **keywords: Any) -> Any:
+        if not keywords.get("descending") or x.shape[-1] <= 16:
+            return original(x, **keywords)
+        values, index = original(x, **{**keywords, "descending": False})
+        return values.flip(-1), index.flip(-1)
+
+    return faulty
+
+
 SABOTEURS = (
     Saboteur(
         "amax-one-by-one", "amax shares gradients one dimension after the other",
@@ -197,5 +222,15 @@ SABOTEURS = (
         "cosine-nothing-to-zeros", "cosine_similarity passes no gradient to a vector of zeros",
         ("subgradients.cosine-similarity",), "grad of leaf 0",
         scaling(functional, "cosine_similarity", zeros, 0.0),
+    ),
+    Saboteur(
+        "scatter-amax-whole", "scatter_reduce gives each of the tied largest the whole gradient",
+        ("subgradients.scattered-evenly:scatter_reduce-amax",), "gradient",
+        replacing(torch, "scatter_reduce", _whole_for_each),
+    ),
+    Saboteur(
+        "long-sort-unstable", "a stable sort downwards of more than 16 elements reverses ties",
+        ("subgradients.long-stable-sort:descending",), "indices",
+        replacing(torch, "sort", _ties_reversed),
     ),
 )  # fmt: skip
