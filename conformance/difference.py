@@ -10,7 +10,7 @@ from conformance.results import Verdict
 
 _STANDINGS = {
     "satisfied": ("holds", "stale"),
-    "silent": ("unsupported", "vacuous"),
+    "silent": ("unsupported", "vacuous", "blocked"),
     "refuted": ("violated", "deviates", "crashed", "timeout"),
 }
 _STANDING = {verdict: name for name, verdicts in _STANDINGS.items() for verdict in verdicts}

@@ -21,6 +21,7 @@ from conformance.selection import matches
 _NOT_LISTABLE = {
     "vacuous": "nothing was compared, which no entry excuses",
     "stale": "an entry lists it, and it holds: remove that entry",
+    "blocked": "an essential is broken, which no entry excuses",
 }
 _MOST_NAMED = 5
 _HEADER = """\

@@ -58,7 +58,7 @@ COMMAND = Command(
     run=_run,
     exit_codes={
         0: "no verdict fails",
-        1: "a verdict fails: violated, vacuous, stale, crashed or timeout",
+        1: "a verdict fails: violated, vacuous, stale, crashed, timeout or blocked",
         2: "an option cannot be read, or the run was interrupted",
         3: "pytest failed",
         4: "an option is wrong: a target, law, file or module that is not there",

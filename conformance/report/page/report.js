@@ -4,7 +4,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const MARKS = {
   holds: "✓", unsupported: "–", deviates: "≈", violated: "✗", vacuous: "∅", stale: "↺",
-  crashed: "!", timeout: "∞",
+  crashed: "!", timeout: "∞", blocked: "⊘",
 };
 const AT_ONCE = 120;
 const text = (number) => data.texts[number];
