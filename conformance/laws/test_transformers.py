@@ -219,11 +219,11 @@ def test_decoder_layer(
 
 @law("transformers.encoder", docs=f"{PAGE}TransformerEncoder", over=PATHS)
 @given(
-    seed=seeds(), options=OPTIONS, count=st.integers(1, 3), normed=st.booleans(), mask=MASKS,
+    seed=seeds(), options=OPTIONS, count=st.integers(1, 3), ending=st.booleans(), mask=MASKS,
     padding=PADDING, trailing=st.booleans(), nested=st.booleans(), evaluating=st.booleans(),
 )  # fmt: skip
 def test_encoder(
-    target, case, seed, options, count, normed, mask, padding, trailing, nested, evaluating
+    target, case, seed, options, count, ending, mask, padding, trailing, nested, evaluating
 ):
     """An encoder applies so many copies of its layer, one after another, and the norm at the end.
 
@@ -238,13 +238,13 @@ def test_encoder(
     layer = made("TransformerEncoderLayer", (4, 2, 3), options, generator, target.device)
     norm = torch.nn.LayerNorm(4, eps=0.25, dtype=torch.float64, device=target.device)
     encoder = torch.nn.TransformerEncoder(
-        layer, count, norm if normed else None, enable_nested_tensor=nested
+        layer, count, norm if ending else None, enable_nested_tensor=nested
     ).to(target.device, torch.float64)
     before = parts_of(layer)
     first = parts_of(encoder.layers[0])
     for name, value in before.items():
         compare.fact(bool(np.array_equal(first[name], value)), True, f"copy of {name}")
-    own = len(list(encoder.parameters())) - 2 * normed
+    own = len(list(encoder.parameters())) - 2 * ending
     compare.fact(own, count * len(before), "parameters of all copies")
     for parameter in encoder.parameters():
         parameter.data.copy_(drawn(parameter.shape, generator, target.device))
@@ -260,7 +260,7 @@ def test_encoder(
     for number in range(count):
         parts = parts_of(encoder.layers[number])
         value = transformers.encoder_layer(value, parts, settings, merged(masks, hidden, 2, 3, 3))
-    if normed:
+    if ending:
         final = settings._replace(eps=0.25)
         value = transformers.normed(value, parts_of(encoder), "norm", final)
     with torch.set_grad_enabled(not evaluating):

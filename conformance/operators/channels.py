@@ -18,7 +18,10 @@ from strategies.shapes import Shape
 @st.composite
 def _shuffled_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     groups, each = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    before, space = draw(st.integers(1, 2)), draw(st.sampled_from(((2,), (1, 2), (2, 2), (1, 1, 2))))
+    before, space = (
+        draw(st.integers(1, 2)),
+        draw(st.sampled_from(((2,), (1, 2), (2, 2), (1, 1, 2)))),
+    )
     return Call((draw(moved_operand(dtype, kind, (before, groups * each, *space))), groups), {})
 
 

@@ -131,7 +131,9 @@ def _distance(name: str, calls: Calls, function: Any, **changes: Any) -> Operato
 def _rejecting(
     legal: str, illegal: str, message: str, error: str = "RuntimeError", **shapes: Shape
 ) -> Rejection:
-    return Rejection(legal, illegal, error, message, {n: (torch.float32, s) for n, s in shapes.items()})
+    return Rejection(
+        legal, illegal, error, message, {n: (torch.float32, s) for n, s in shapes.items()}
+    )
 
 
 _CLAMPED = dict.fromkeys(

@@ -28,6 +28,7 @@ def each_side(draw: st.DrawFn, rank: int, least: int, most: list[int]) -> Any:
 
 
 def sizes_of(kernel: Any, rank: int) -> list[int]:
+    """Return the number for each dimension."""
     return [kernel] * rank if isinstance(kernel, int) else list(kernel)
 
 
@@ -131,7 +132,8 @@ def _of_rank(rank: int) -> tuple[Operator, ...]:
             },
         ),
         _pooling(
-            greatest, _places_of(_sliding_calls(rank, dilates=True)), partial(reference.max_pool_places, rank=rank),
+            greatest, _places_of(_sliding_calls(rank, dilates=True)),
+            partial(reference.max_pool_places, rank=rank),
             analytic=partial(reference.max_pool_values, rank=rank), variant="places",
             result=with_places, **distinct,
         ),

@@ -20,7 +20,9 @@ _SMOOTH_EIGHTHS = (2, 3, 5, 6)
 _UNTIED_EIGHTHS = (0, 1, 2, 3, 5, 6, 7)
 
 
-def _places(draw: st.DrawFn, kind: str, sides: Shape, aligned: bool, count: int) -> np.ndarray[Any, Any]:
+def _places(
+    draw: st.DrawFn, kind: str, sides: Shape, aligned: bool, count: int
+) -> np.ndarray[Any, Any]:
     """Normalized places of coordinates in eighths of pixels, up to two sides beyond the image."""
     eighths = _SMOOTH_EIGHTHS if kind in SMOOTH else _UNTIED_EIGHTHS
     columns = []
@@ -55,7 +57,9 @@ def _grid_calls(mode: str, ranks: tuple[int, ...], missing: bool = False) -> Cal
             flat = places.reshape(-1)
             flat[draw(st.integers(0, flat.size - 1)) :: 3] = np.nan
         grid = torch.tensor(places, dtype=dtype, device=current_device())
-        keywords: dict[str, Any] = {"align_corners": aligned} if aligned or draw(st.booleans()) else {}
+        keywords: dict[str, Any] = (
+            {"align_corners": aligned} if aligned or draw(st.booleans()) else {}
+        )
         if mode != "bilinear" or draw(st.booleans()):
             keywords["mode"] = mode
         if draw(st.booleans()):

@@ -237,9 +237,7 @@ def max_unpool(
     steps = sizes if stride is None else of_each(stride, rank)
     sides = [
         (n - 1) * s - 2 * p + k
-        for n, s, p, k in zip(
-            x.shape[-rank:], steps, of_each(padding, rank), sizes, strict=True
-        )
+        for n, s, p, k in zip(x.shape[-rank:], steps, of_each(padding, rank), sizes, strict=True)
     ]
     if output_size is not None:
         sides = list(output_size)[-rank:]

@@ -77,6 +77,18 @@ def _convolved(x: Number) -> Number:
 _MODES = {"bilinear": _linear, "nearest": _nearest, "bicubic": _cubic}
 
 
+def _weights(
+    place: Number, side: int, mode: str, padding_mode: str, align_corners: bool
+) -> Weights:
+    """Return the pixels along one side that a place is made of, and how much of each."""
+
+    def inside(at: Number) -> Number:
+        return kept_inside(at, side, padding_mode, align_corners)
+
+    known = -1.0 if np.isnan(place) else place
+    return _MODES[mode](coordinate(known, side, align_corners), inside)
+
+
 def grid_sample(
     x: Array,
     grid: Array,
@@ -94,18 +106,17 @@ def grid_sample(
     result = np.zeros((*x.shape[:2], *grid.shape[1:-1]), np.result_type(x, grid))
     for spot in np.ndindex(*grid.shape[:-1]):
         weights = [
-            _MODES[mode](
-                coordinate(-1.0 + 0 * place if np.isnan(place) else place, side, aligned),
-                lambda at, side=side: kept_inside(at, side, padding_mode, aligned),
-            )
-            for place, side in zip(np.nan_to_num(grid[spot], nan=-1.0)[::-1], sides, strict=True)
+            _weights(place, side, mode, padding_mode, aligned)
+            for place, side in zip(grid[spot][::-1], sides, strict=True)
         ]
         for chosen in product(*weights):
             pixel = tuple(n for n, _ in chosen)
             if all(0 <= n < side for n, side in zip(pixel, sides, strict=True)):
                 weight = math.prod((w for _, w in chosen), start=1.0 + 0j)
                 weight = weight if result.dtype.kind == "c" else weight.real
-                result[(spot[0], slice(None), *spot[1:])] += weight * x[(spot[0], slice(None), *pixel)]
+                result[(spot[0], slice(None), *spot[1:])] += (
+                    weight * x[(spot[0], slice(None), *pixel)]
+                )
     return result
 
 
@@ -123,8 +134,8 @@ def affine_grid(theta: Array, size: Sequence[int], align_corners: bool | None = 
     """
     sides = tuple(size)[2:]
     along = [_centers(side, bool(align_corners)) for side in sides]
-    places = np.stack(np.meshgrid(*along, indexing="ij")[::-1] + [np.ones(sides)], axis=-1)
-    return np.einsum("...j,nij->n...i", places, theta)
+    across = [*reversed(np.meshgrid(*along, indexing="ij")), np.ones(sides)]
+    return np.asarray(np.einsum("...j,nij->n...i", np.stack(across, axis=-1), theta))
 
 
 def _centers(side: int, align_corners: bool) -> Array:

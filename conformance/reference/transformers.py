@@ -33,6 +33,9 @@ class Masks(NamedTuple):
     added: Any = None
 
 
+UNMASKED = Masks()
+
+
 def within(parts: Parts, name: str) -> dict[str, Array]:
     """Return the parts of a member, by their names within it."""
     return {k[len(name) + 1 :]: v for k, v in parts.items() if k.startswith(f"{name}.")}
@@ -41,9 +44,10 @@ def within(parts: Parts, name: str) -> dict[str, Array]:
 def attended(query: Array, key: Array, parts: Parts, options: Options, masks: Masks) -> Array:
     """Return the attention of several heads of queries to keys, which are the values too."""
     biases = np.split(parts["in_proj_bias"], 3) if "in_proj_bias" in parts else [None] * 3
+    matrices = np.split(parts["in_proj_weight"], 3)
     found, _ = attention.multi_head_attention(
-        query, key, key, options.heads, tuple(np.split(parts["in_proj_weight"], 3)),
-        tuple(biases), (parts["out_proj.weight"], parts.get("out_proj.bias")),
+        query, key, key, options.heads, (matrices[0], matrices[1], matrices[2]),
+        (biases[0], biases[1], biases[2]), (parts["out_proj.weight"], parts.get("out_proj.bias")),
         allowed=masks.allowed, added=masks.added,
     )  # fmt: skip
     return found
@@ -72,7 +76,7 @@ def normed(x: Array, parts: Parts, name: str, options: Options) -> Array:
     return layers.layer_norm(x, x.shape[-1:], own["weight"], own.get("bias"), options.eps)
 
 
-def encoder_layer(x: Array, parts: Parts, options: Options, masks: Masks = Masks()) -> Array:
+def encoder_layer(x: Array, parts: Parts, options: Options, masks: Masks = UNMASKED) -> Array:
     """Return self-attention and feed-forward of x, each added to its input, and normalized."""
     own = within(parts, "self_attn")
     return _through(
@@ -86,8 +90,8 @@ def decoder_layer(
     memory: Array,
     parts: Parts,
     options: Options,
-    masks: Masks = Masks(),
-    memory_masks: Masks = Masks(),
+    masks: Masks = UNMASKED,
+    memory_masks: Masks = UNMASKED,
 ) -> Array:
     """Return the same with attention to a memory between the two."""
     own, other = within(parts, "self_attn"), within(parts, "multihead_attn")

@@ -86,7 +86,8 @@ PARTS = (
         "Parameters, state, hooks, layers, initialization, and losses up to their limits.",
         """modules module_conduct module_state module_casts containers container_limits
         module_hooks module_backward_hooks layers layer_conduct packed_sequences
-        packed_recurrent attention parametrizations normalized_weights initialization losses
+        packed_recurrent attention transformers parametrizations normalized_weights pruning
+        initialization losses
         loss_arguments loss_limits""",
     ),
     _part(
@@ -105,7 +106,8 @@ PARTS = (
     _part(
         "Training",
         "From batches to whole trainings.",
-        "gradient_clipping micro_batches averaging datasets data_loader training_loops trainings",
+        """gradient_clipping gradient_scaling micro_batches averaging datasets data_loader
+        training_loops trainings""",
     ),
     _part(
         "Randomness",

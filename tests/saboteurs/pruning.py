@@ -159,7 +159,7 @@ SABOTEURS = (
     Saboteur("pruning-once", "a pruned weight is recomputed before the first forward only",
              ("pruning.recomputed",), "weight",
              replacing(prune.BasePruningMethod, "__call__", _once_a_mask)),
-    Saboteur("pruning-gradient", "the gradient of a pruned weight of three dimensions is not masked",
+    Saboteur("pruning-gradient", "the gradient of a pruned block of weights is not masked",
              ("pruning.recomputed",), "gradient",
              replacing(prune.BasePruningMethod, "apply_mask", _whole_gradient)),
     Saboteur("pruning-random-front", "random pruning masks the first entries",
