@@ -70,11 +70,13 @@ def _keeps_cache(original: Any) -> Any:
 
 
 def _half_gradient(monkeypatch: Any) -> None:
+    seen: list[Any] = []
+
     def faulty(x: Any, weight: Any, original: Any = torch.mm) -> Any:
         if torch.is_autocast_enabled("cpu") and weight.requires_grad:
-            if getattr(faulty, "seen", None) is weight:
+            if seen and seen[-1] is weight:
                 weight = weight.detach()
-            faulty.seen = weight  # type: ignore[attr-defined]
+            seen.append(weight)
         return original(x, weight)
 
     monkeypatch.setattr(torch, "mm", faulty)
@@ -133,7 +135,8 @@ SABOTEURS = (
     Saboteur("autocast-disabled", "a disabled region within an enabled one is enabled",
              ("autocast.regions",), "state within", replacing(autocast, "__enter__", _ignored)),
     Saboteur("autocast-stale", "casts are kept beyond the region",
-             ("autocast.gradient",), "result", replacing(torch, "clear_autocast_cache", _keeps_cache)),
+             ("autocast.gradient",), "result",
+             replacing(torch, "clear_autocast_cache", _keeps_cache)),
     Saboteur("autocast-uses", "the second use of a parameter in a region gives no gradient",
              ("autocast.gradient",), "", _half_gradient),
     Saboteur("autocast-backward", "custom_bwd does nothing",
