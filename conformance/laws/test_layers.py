@@ -9,52 +9,10 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference import layers, recurrent
+from conformance.scenarios.layers import FUNCTIONAL
 from conformance.target import resolve
 from strategies import seeds, tensors
 
-# The layer and its arguments, the shape of an input, and the function with arguments by name;
-# names of members stand for them.
-FUNCTIONAL = {
-    "Linear": ("Linear", (3, 2), {}, (2, 3), "linear", ("weight", "bias"), {}),
-    "Linear-without-bias": ("Linear", (3, 2), {"bias": False}, (3,), "linear", ("weight",), {}),
-    "Conv1d": ("Conv1d", (2, 4, 2), {"stride": 2, "padding": 1, "dilation": 2, "groups": 2},
-               (1, 2, 5), "conv1d", ("weight", "bias"),
-               {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}),
-    "Conv2d": ("Conv2d", (2, 3, (1, 2)), {"stride": (2, 1), "padding": (0, 1)}, (1, 2, 3, 3),
-               "conv2d", ("weight", "bias"), {"stride": (2, 1), "padding": (0, 1)}),
-    "Conv3d": ("Conv3d", (1, 2, 2), {"padding": "same", "bias": False}, (1, 1, 2, 2, 3), "conv3d",
-               ("weight",), {"padding": "same"}),
-    "ConvTranspose1d": ("ConvTranspose1d", (2, 4, 3),
-                        {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2}, (1, 2, 3),
-                        "conv_transpose1d", ("weight", "bias"),
-                        {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2}),
-    "ConvTranspose2d": ("ConvTranspose2d", (2, 1, 2), {"dilation": (1, 2)}, (1, 2, 2, 2),
-                        "conv_transpose2d", ("weight", "bias"), {"dilation": (1, 2)}),
-    "LayerNorm": ("LayerNorm", ((3,),), {"eps": 0.5}, (2, 3), "layer_norm", (),
-                  {"normalized_shape": (3,), "eps": 0.5, "weight": "weight", "bias": "bias"}),
-    "LayerNorm-weight-alone": ("LayerNorm", ((2, 2),), {"bias": False}, (3, 2, 2), "layer_norm", (),
-                               {"normalized_shape": (2, 2), "weight": "weight"}),
-    "LayerNorm-plain": ("LayerNorm", (4,), {"elementwise_affine": False}, (2, 4), "layer_norm", (),
-                        {"normalized_shape": (4,)}),
-    "GroupNorm": ("GroupNorm", (2, 4), {"eps": 0.25}, (2, 4, 2), "group_norm", (),
-                  {"num_groups": 2, "weight": "weight", "bias": "bias", "eps": 0.25}),
-    "RMSNorm": ("RMSNorm", (3,), {"eps": 0.5}, (2, 3), "rms_norm", (),
-                {"normalized_shape": (3,), "weight": "weight", "eps": 0.5}),
-    "MaxPool1d": ("MaxPool1d", (3,), {"stride": 2, "padding": 1, "ceil_mode": True}, (1, 2, 6),
-                  "max_pool1d", (), {"kernel_size": 3, "stride": 2, "padding": 1,
-                                     "ceil_mode": True}),
-    "MaxPool2d": ("MaxPool2d", (2,), {"dilation": 2, "stride": 1}, (1, 1, 4, 4), "max_pool2d", (),
-                  {"kernel_size": 2, "dilation": 2, "stride": 1}),
-    "AvgPool2d": ("AvgPool2d", (2,), {"padding": 1, "count_include_pad": False}, (1, 2, 3, 3),
-                  "avg_pool2d", (), {"kernel_size": 2, "padding": 1, "count_include_pad": False}),
-    "AvgPool1d": ("AvgPool1d", (2,), {"stride": 1, "ceil_mode": True}, (1, 2, 3), "avg_pool1d", (),
-                  {"kernel_size": 2, "stride": 1, "ceil_mode": True}),
-    "AdaptiveAvgPool2d": ("AdaptiveAvgPool2d", ((2, None),), {}, (1, 2, 3, 3),
-                          "adaptive_avg_pool2d", (), {"output_size": (2, None)}),
-    "Flatten": ("Flatten", (), {}, (2, 3, 2), "reshape", (), {"shape": (2, 6)}),
-    "Flatten-some": ("Flatten", (0, 1), {}, (2, 3, 2), "reshape", (), {"shape": (6, 2)}),
-    "Unflatten": ("Unflatten", (1, (2, 3)), {}, (2, 6), "reshape", (), {"shape": (2, 2, 3)}),
-}  # fmt: skip
 PADDINGS = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "wrap"}
 NORMS = {"BatchNorm1d": (2, 3, 2), "BatchNorm2d": (2, 3, 2, 1), "BatchNorm3d": (3, 3, 1, 1, 2),
          "BatchNorm1d-vectors": (4, 3)}  # fmt: skip
@@ -82,23 +40,27 @@ def drawn(shape, seed, device):
     return (numbers / 8).to(device)
 
 
-@law("layers.functional", docs="torch.nn.Linear", over=FUNCTIONAL)
+@law("layers.functional", docs=lambda case: f"torch.nn.{case[0]}", over=FUNCTIONAL)
 @given(seed=seeds(), evaluating=st.booleans())
 def test_functional(target, case, seed, evaluating):
     """A layer computes the function of its name with its options, on its own parameters.
 
     In training as in evaluation.
     """
-    name, arguments, options, shape, function, members, words = case
+    name, arguments, options, shapes, function, members, words = case
     module = resolve(f"torch.nn.{name}")(*arguments, **options).to(target.device, torch.float64)
     randomize(module, seed)
     module.train(not evaluating)
-    x = drawn(shape, seed, target.device)
+    several = shapes if isinstance(shapes[0], tuple) else (shapes,)
+    inputs = [drawn(shape, seed + number, target.device) for number, shape in enumerate(several)]
+    before = [compare.to_numpy(x) for x in inputs]
     own = [getattr(module, member) for member in members]
     keywords = {k: getattr(module, v) if k == v else v for k, v in words.items()}
-    where = "torch." if function == "reshape" else "torch.nn.functional."
-    expected = compare.to_numpy(resolve(where + function)(x, *own, **keywords))
-    compare.equal(target.run(module, x), expected, dtype=torch.float64)
+    where = "torch." if "." in function else "torch.nn.functional."
+    expected = resolve(where + function.removeprefix("torch."))(*inputs, *own, **keywords)
+    compare.equal(target.run(module, *inputs), compare.to_numpy(expected), dtype=torch.float64)
+    for x, values in zip(inputs, before, strict=True):
+        compare.unchanged(x, values, "input")
 
 
 @law("layers.padding-mode", docs="torch.nn.Conv2d", over=PADDINGS)

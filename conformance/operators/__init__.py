@@ -12,8 +12,10 @@ from conformance.operators import (
     bags,
     bitwise,
     broadcasting,
+    channels,
     class_losses,
     comparison,
+    distances,
     elementary,
     extremes,
     joining,
@@ -32,6 +34,7 @@ from conformance.operators import (
     reductions,
     resizing,
     rounding,
+    sampling,
     scans,
     scattering,
     searching,
@@ -41,6 +44,7 @@ from conformance.operators import (
     spectral,
     splitting,
     statistics,
+    unpooling,
 )
 from conformance.operators.operator import Call, Operator, Rejection
 
@@ -56,6 +60,7 @@ FAMILIES: Mapping[str, tuple[Operator, ...]] = {
     "activations": activations.OPERATORS,
     "reductions": reductions.OPERATORS,
     "norms": norms.OPERATORS,
+    "distances": distances.OPERATORS,
     "ordering": ordering.OPERATORS,
     "scans": scans.OPERATORS,
     "searching": searching.OPERATORS,
@@ -79,7 +84,10 @@ FAMILIES: Mapping[str, tuple[Operator, ...]] = {
     "bags": bags.OPERATORS,
     "attention": attention.OPERATORS,
     "pooling": pooling.OPERATORS,
+    "unpooling": unpooling.OPERATORS,
+    "channels": channels.OPERATORS,
     "resizing": resizing.OPERATORS,
+    "sampling": sampling.OPERATORS,
 }
 
 OPERATORS: Mapping[str, Operator] = {

@@ -16,18 +16,19 @@ from conformance.reference import pooling as reference
 from strategies import tensors
 
 _MOSTLY = st.sampled_from((True, True, False))
-_BEFORE_THREE = st.sampled_from(((2, 2), (1, 2), (2, 1), (1, 1)))
-_BEFORE = st.sampled_from(((2, 3), (2,), (1, 2), (1,)))
+BEFORE_THREE = st.sampled_from(((2, 2), (1, 2), (2, 1), (1, 1)))
+BEFORE = st.sampled_from(((2, 3), (2,), (1, 2), (1,)))
 
 
-def _each(draw: st.DrawFn, rank: int, least: int, most: list[int]) -> Any:
+def each_side(draw: st.DrawFn, rank: int, least: int, most: list[int]) -> Any:
     """One number for all dimensions that suits each, or one for each."""
     if draw(st.booleans()):
         return draw(st.integers(least, min(most)))
     return tuple(draw(st.integers(least, m)) for m in most)
 
 
-def _sizes(kernel: Any, rank: int) -> list[int]:
+def sizes_of(kernel: Any, rank: int) -> list[int]:
+    """Return the number for each dimension."""
     return [kernel] * rank if isinstance(kernel, int) else list(kernel)
 
 
@@ -36,18 +37,18 @@ def _sliding_calls(rank: int, *, dilates: bool, divides: bool = False) -> Calls:
 
     @st.composite
     def calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
-        kernel = _each(draw, rank, 1, [3 if rank < 3 else 2] * rank)
-        sizes, keywords = _sizes(kernel, rank), {}
+        kernel = each_side(draw, rank, 1, [3 if rank < 3 else 2] * rank)
+        sizes, keywords = sizes_of(kernel, rank), {}
         dilation = [1] * rank
         if dilates and draw(st.booleans()):
-            keywords["dilation"] = _each(draw, rank, 1, [2] * rank)
-            dilation = _sizes(keywords["dilation"], rank)
+            keywords["dilation"] = each_side(draw, rank, 1, [2] * rank)
+            dilation = sizes_of(keywords["dilation"], rank)
         reach = [d * (k - 1) + 1 for d, k in zip(dilation, sizes, strict=True)]
         shape = [r + draw(st.integers(0, 4 if rank == 1 else 2)) for r in reach]
         if draw(st.booleans()):
-            keywords["stride"] = _each(draw, rank, 1, [3] * rank)
+            keywords["stride"] = each_side(draw, rank, 1, [3] * rank)
         if draw(st.integers(0, 3)):
-            keywords["padding"] = _each(
+            keywords["padding"] = each_side(
                 draw, rank, min(1, min(sizes) // 2), [k // 2 for k in sizes]
             )
         if draw(st.integers(0, 3)):
@@ -56,7 +57,7 @@ def _sliding_calls(rank: int, *, dilates: bool, divides: bool = False) -> Calls:
             keywords["count_include_pad"] = not draw(_MOSTLY)
         if divides and draw(st.integers(0, 3)) == 3:
             keywords["divisor_override"] = draw(st.sampled_from((1, 2, 3, -2)))
-        before = draw(_BEFORE if rank < 3 else _BEFORE_THREE)
+        before = draw(BEFORE if rank < 3 else BEFORE_THREE)
         return Call((draw(operand(dtype, kind, (*before, *shape))), kernel), keywords)
 
     return calls
@@ -71,10 +72,10 @@ def _unbatched_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     return Call((x, *call.arguments[1:]), call.keywords)
 
 
-def _placed_calls(rank: int) -> Calls:
+def _places_of(plain: Calls) -> Calls:
     @st.composite
     def calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
-        call = draw(_sliding_calls(rank, dilates=True)(dtype, kind))
+        call = draw(plain(dtype, kind))
         return Call(call.arguments, {**call.keywords, "return_indices": True})
 
     return calls
@@ -87,10 +88,10 @@ def _adaptive_calls(rank: int) -> Calls:
     def calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
         most = 5 if rank == 1 else 3
         shape = [draw(st.integers(1, most)) for _ in range(rank)]
-        wanted: Any = _each(draw, rank, 1, [most + 1] * rank)
+        wanted: Any = each_side(draw, rank, 1, [most + 1] * rank)
         if rank > 1 and isinstance(wanted, tuple) and draw(st.booleans()):
             wanted = (None, *wanted[1:])
-        return Call((draw(operand(dtype, kind, (*draw(_BEFORE), *shape))), wanted), {})
+        return Call((draw(operand(dtype, kind, (*draw(BEFORE), *shape))), wanted), {})
 
     return calls
 
@@ -131,7 +132,8 @@ def _of_rank(rank: int) -> tuple[Operator, ...]:
             },
         ),
         _pooling(
-            greatest, _placed_calls(rank), partial(reference.max_pool_places, rank=rank),
+            greatest, _places_of(_sliding_calls(rank, dilates=True)),
+            partial(reference.max_pool_places, rank=rank),
             analytic=partial(reference.max_pool_values, rank=rank), variant="places",
             result=with_places, **distinct,
         ),
@@ -150,6 +152,12 @@ def _of_rank(rank: int) -> tuple[Operator, ...]:
         _pooling(
             f"adaptive_max_pool{rank}d", _adaptive_calls(rank),
             partial(reference.adaptive_max_pool, rank=rank), smooth="distinct", ulps=0.25,
+        ),
+        _pooling(
+            f"adaptive_max_pool{rank}d", _places_of(_adaptive_calls(rank)),
+            partial(reference.adaptive_max_pool_places, rank=rank),
+            analytic=partial(reference.adaptive_max_pool_values, rank=rank), variant="places",
+            result=with_places, **distinct,
         ),
     )  # fmt: skip
 

@@ -108,8 +108,12 @@ def max_pool_places(
 ) -> tuple[Array, Array]:
     """Return the same and where each lies: its number within the last ``rank`` dimensions."""
     del return_indices
-    sides = x.shape[-rank:]
     windows = _sliding(x, kernel_size, stride, padding, dilation, ceil_mode, rank)
+    return _greatest_and_places(x, windows)
+
+
+def _greatest_and_places(x: Array, windows: Sequence[Window]) -> tuple[Array, Array]:
+    sides = x.shape[-len(windows) :]
 
     def place(taken: Array, covered: Sequence[range]) -> Array:
         inside = _inside(covered, sides)
@@ -174,6 +178,74 @@ def adaptive_avg_pool(x: Array, output_size: Any, *, rank: int) -> Array:
 def adaptive_max_pool(x: Array, output_size: Any, *, rank: int) -> Array:
     """Return the greatest element of each of a number of windows that cover the input evenly."""
     return _pooled(x, _adaptive(x, output_size, rank), greatest)
+
+
+def adaptive_max_pool_places(
+    x: Array, output_size: Any, return_indices: bool = True, *, rank: int
+) -> tuple[Array, Array]:
+    """Return the same and where each lies: its number within the last ``rank`` dimensions."""
+    del return_indices
+    return _greatest_and_places(x, _adaptive(x, output_size, rank))
+
+
+def adaptive_max_pool_values(*arguments: Any, rank: int, **keywords: Any) -> Array:
+    """Return what of :func:`adaptive_max_pool_places` has a derivative."""
+    return adaptive_max_pool_places(*arguments, rank=rank, **keywords)[0]
+
+
+def power_pool(
+    x: Array,
+    norm_type: float,
+    kernel_size: Sides,
+    stride: Sides | None = None,
+    ceil_mode: bool = False,
+    *,
+    rank: int,
+) -> Array:
+    """Return ``(sum of x^p)^(1/p)`` of each window; where p is infinite, its greatest ``|x|``."""
+    windows = _sliding(x, kernel_size, stride, 0, 1, ceil_mode, rank)
+    if np.isinf(norm_type):
+        return _pooled(np.where(x.real < 0, -x, x), windows, greatest)
+
+    def root(taken: Array, covered: Sequence[range]) -> Array:
+        del covered
+        return np.asarray((taken**norm_type).sum(axis=-1) ** (1 / norm_type))
+
+    return _pooled(x, windows, root)
+
+
+def power_size(x: Array, norm_type: float, *rest: Any, rank: int, **keywords: Any) -> Array:
+    """Return the sum of the sizes that a power-average pooling adds, as it is rounded."""
+    return power_pool(np.abs(x), norm_type, *rest, rank=rank, **keywords)
+
+
+def max_unpool(
+    x: Array,
+    indices: Array,
+    kernel_size: Sides,
+    stride: Sides | None = None,
+    padding: Sides = 0,
+    output_size: Sequence[int] | None = None,
+    *,
+    rank: int,
+) -> Array:
+    """Return zeros but for each element at its place, a number within the last dimensions.
+
+    Sides are ``(side - 1) stride - 2 padding + kernel_size``, or as ``output_size`` says.
+    """
+    sizes = of_each(kernel_size, rank)
+    steps = sizes if stride is None else of_each(stride, rank)
+    sides = [
+        (n - 1) * s - 2 * p + k
+        for n, s, p, k in zip(x.shape[-rank:], steps, of_each(padding, rank), sizes, strict=True)
+    ]
+    if output_size is not None:
+        sides = list(output_size)[-rank:]
+    before = x.shape[:-rank]
+    result = np.zeros((*before, int(np.prod(sides))), x.dtype)
+    flat, places = x.reshape(*before, -1), indices.reshape(*before, -1)
+    np.put_along_axis(result, places, flat, axis=-1)
+    return result.reshape(*before, *sides)
 
 
 def average_size(*arguments: Any, pool: Callable[..., Array], **keywords: Any) -> Array:

@@ -85,9 +85,9 @@ PARTS = (
         "Modules and losses",
         "Parameters, state, hooks, layers, initialization, and losses up to their limits.",
         """modules module_conduct module_state module_casts containers container_limits
-        module_hooks module_backward_hooks layers layer_conduct packed_sequences
-        packed_recurrent attention parametrizations normalized_weights initialization losses
-        loss_arguments loss_limits""",
+        module_hooks module_backward_hooks layers layer_conduct lazy_modules module_memory
+        fused_layers packed_sequences packed_recurrent attention transformers parametrizations
+        normalized_weights pruning initialization losses loss_arguments loss_limits""",
     ),
     _part(
         "Optimizers",
@@ -105,7 +105,8 @@ PARTS = (
     _part(
         "Training",
         "From batches to whole trainings.",
-        "gradient_clipping micro_batches averaging datasets data_loader training_loops trainings",
+        """gradient_clipping autocast gradient_scaling micro_batches averaging datasets data_loader
+        training_loops trainings""",
     ),
     _part(
         "Randomness",

@@ -1,0 +1,147 @@
+"""Operators over channels: shuffled, normalized among neighbours or each by itself, convolved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+
+from conformance.operators.arguments import SMOOTH, operand
+from conformance.operators.moving import moved_operand, moving
+from conformance.operators.operator import Call, Calls, Operator, Rejection
+from conformance.reference import channels as reference
+from strategies import tensors
+from strategies.shapes import Shape
+
+
+@st.composite
+def _shuffled_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
+    groups, each = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    before, space = (
+        draw(st.integers(1, 2)),
+        draw(st.sampled_from(((2,), (1, 2), (2, 2), (1, 1, 2)))),
+    )
+    return Call((draw(moved_operand(dtype, kind, (before, groups * each, *space))), groups), {})
+
+
+def _neighbour_calls(sizes: tuple[int, ...]) -> Calls:
+    """Sums of neighbours' squares, any of which may be beyond the first or last channel."""
+
+    @st.composite
+    def calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
+        size, channels = draw(st.sampled_from(sizes)), draw(st.integers(1, 4))
+        space = draw(st.sampled_from(((2,), (1, 2), (1, 2, 1), (1,))))
+        keywords: dict[str, Any] = {}
+        if draw(st.booleans()) or kind in SMOOTH:
+            keywords["alpha"] = draw(st.sampled_from((0.5, 1.0)))
+        if draw(st.booleans()):
+            keywords["beta"] = draw(st.sampled_from((0.5, 1.0, 2.0)))
+        if draw(st.booleans()):
+            keywords["k"] = draw(st.sampled_from((0.5, 2.0)))
+        x = draw(operand(dtype, kind, (draw(st.integers(1, 2)), channels, *space)))
+        return Call((x, size), keywords)
+
+    return calls
+
+
+def _instance_calls(running: bool) -> Calls:
+    """By the statistics of each sample, or by those given, with eps where variances may be 0."""
+
+    @st.composite
+    def calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
+        count, channels = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+        space = draw(st.sampled_from(((3,), (2, 2), (1, 2, 2))))
+        x = draw(operand(dtype, kind, (count, channels, *space)))
+        keywords: dict[str, Any] = {}
+        parts = draw(st.sampled_from(((), ("weight",), ("weight", "bias"), ("bias",))))
+        for name in parts:
+            keywords[name] = draw(operand(dtype, kind, (channels,)))
+        if kind in SMOOTH or draw(st.booleans()):
+            keywords["eps"] = draw(st.sampled_from((0.5, 2.0)))
+        if not running:
+            return Call((x,), keywords)
+        mean = draw(tensors(dtype=dtype, shape=(channels,)))
+        variance = draw(tensors(dtype=dtype, shape=(channels,), values="positive"))
+        return Call((x, mean, variance), {**keywords, "use_input_stats": False})
+
+    return calls
+
+
+@st.composite
+def _time_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
+    kernel, inner, outer = (draw(st.integers(1, 2)) for _ in range(3))
+    length, batch = kernel + draw(st.integers(0, 2)), draw(st.integers(1, 2))
+    shapes: tuple[Shape, ...] = ((length, batch, inner), (kernel, inner, outer), (outer,))
+    operands = tuple(draw(operand(dtype, kind, shape)) for shape in shapes)
+    return Call((*operands, *draw(st.sampled_from(((), (0,), (1,), (2,))))), {})
+
+
+def _layer(name: str, calls: Calls, function: Any, size: Any, **changes: Any) -> Operator:
+    given: dict[str, Any] = {
+        "name": f"nn.functional.{name}", "calls": calls, "reference": function,
+        "analytic": function, "magnitude": size, "kind": "dyadic", "ulps": 16,
+        "normwise": True, "derivative_ulps": 256,
+    }  # fmt: skip
+    return Operator(**{**given, **changes})
+
+
+def _rejecting(legal: str, illegal: str, message: str, error: str, **shapes: Shape) -> Rejection:
+    call, mistake = (f"torch.nn.functional.{text}" for text in (legal, illegal))
+    named = {name: (torch.float32, shape) for name, shape in shapes.items()}
+    return Rejection(call, mistake, error, message, named)
+
+
+_VALUE_ALONE = dict.fromkeys(
+    ("layout", "copy", "vmap", "meta", "vjp", "jvp", "second-derivative"), "covered by the others"
+)
+
+OPERATORS = (
+    moving(
+        "nn.functional.channel_shuffle", _shuffled_calls, reference.channel_shuffle,
+        spellings=("channel_shuffle", "nn.functional.native_channel_shuffle"),
+        rejections={
+            "groups": _rejecting(
+                "channel_shuffle(x, 2)", "channel_shuffle(x, 3)",
+                "divisible by groups", "RuntimeError", x=(1, 4, 2)),
+            "none": _rejecting(
+                "channel_shuffle(x, 1)", "channel_shuffle(x, 0)",
+                "positive|must be greater", "RuntimeError", x=(1, 4, 2)),
+            "rank": _rejecting(
+                "channel_shuffle(x, 2)", "channel_shuffle(x[..., 0], 2)",
+                "dims > 2", "RuntimeError", x=(1, 4, 2)),
+        },
+    ),
+    _layer(
+        "local_response_norm", _neighbour_calls((1, 3, 5)), reference.local_response_norm, None,
+        docs="torch.nn.LocalResponseNorm",
+        rejections={
+            "rank": _rejecting(
+                "local_response_norm(x, 1)", "local_response_norm(x[0], 1)",
+                "Expected 3D or higher", "ValueError", x=(1, 2, 2)),
+        },
+    ),
+    _layer(
+        "local_response_norm", _neighbour_calls((2, 4)), reference.local_response_norm, None,
+        variant="even", docs="torch.nn.LocalResponseNorm", excused=_VALUE_ALONE,
+    ),
+    _layer(
+        "instance_norm", _instance_calls(False), reference.instance_norm,
+        reference.instance_norm_size, docs="torch.nn.InstanceNorm1d", spellings=(),
+        rejections={
+            "single": _rejecting(
+                "instance_norm(x)", "instance_norm(x[..., :1])",
+                "more than 1 spatial element", "ValueError", x=(2, 2, 2)),
+        },
+    ),
+    _layer(
+        "instance_norm", _instance_calls(True), reference.instance_norm_running,
+        reference.instance_norm_running_size, variant="running", constants=(1, 2),
+        docs="torch.nn.InstanceNorm1d",
+    ),
+    _layer(
+        "conv_tbc", _time_calls, reference.time_convolution, reference.time_convolution_size,
+        spellings=("conv_tbc",), normwise=False, derivative_ulps=64, ulps=8,
+        docs="torch.nn.functional.html#torch.nn.functional.conv_tbc",
+    ),
+)  # fmt: skip
