@@ -168,9 +168,10 @@ def check_curvature(target, case, problem, composition):
 
 
 def nested(law_name):
-    """The operators whose second derivatives are judged, but for those excused from a law."""
+    """The operators judged in forward mode and twice, but for those excused from a law."""
     judged = excluding("second-derivative", is_differentiable_twice)
-    return {key: operator for key, operator in judged.items() if law_name not in operator.excused}
+    needed = {"jvp", law_name}
+    return {key: entry for key, entry in judged.items() if not needed & {*entry.excused}}
 
 
 @law(
