@@ -1,11 +1,15 @@
 """Which shapes to draw: one choice from an ordered table, simplest first.
 
 A single choice keeps generation fast, and the table's order is the shrinking order: fewer
-dimensions, then fewer elements, then smaller sides. One row in eight is empty.
+dimensions, then fewer elements, then smaller sides. One row in eight is empty. Sides are short,
+but for one of them where :func:`lengthened` says so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from itertools import permutations as orders
 from itertools import product
@@ -54,11 +58,39 @@ def shape_table(min_rank: int, max_rank: int, min_side: int, max_elements: int) 
     return table
 
 
+_LENGTH: ContextVar[tuple[int, int] | None] = ContextVar("_LENGTH", default=None)
+
+
+@contextmanager
+def lengthened(side: int, place: int) -> Iterator[None]:
+    """Within it, one side of each shape that is drawn is ``side``, unless the shape is empty.
+
+    It is the side at ``place``, modulo the rank. Kernels have loops of their own for what is
+    long: whole vectors, their remainder, blocks.
+    """
+    token = _LENGTH.set((side, place))
+    try:
+        yield
+    finally:
+        _LENGTH.reset(token)
+
+
+def as_long_as_asked(shape: Shape) -> Shape:
+    """Return a shape with the side that :func:`lengthened` asks for; within it only."""
+    length = _LENGTH.get()
+    if length is None or prod(shape) == 0 or not shape:
+        return shape
+    side, place = length
+    dim = place % len(shape)
+    return (*shape[:dim], side, *shape[dim + 1 :])
+
+
 @cache
 def _choice(
     min_rank: int, max_rank: int, min_side: int, max_elements: int
 ) -> st.SearchStrategy[Shape]:
-    return st.sampled_from(shape_table(min_rank, max_rank, min_side, max_elements))
+    table = shape_table(min_rank, max_rank, min_side, max_elements)
+    return st.sampled_from(table).map(as_long_as_asked)
 
 
 def shapes(

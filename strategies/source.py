@@ -1,7 +1,8 @@
 """Values as Python source that rebuilds them exactly, without this package where possible.
 
-A tensor's text gives the same values bit for bit, dtype, device, strides, offset, storage
-and ``requires_grad``. Short text wins where it is exact: ``torch.tensor([1.0, 2.0])``.
+A tensor's text gives the same values bit for bit, dtype, device, strides, offset, storage,
+``requires_grad``, and a view where it is one. Short text wins where it is exact:
+``torch.tensor([1.0, 2.0])``.
 """
 
 from __future__ import annotations
@@ -150,21 +151,24 @@ def _tensor(tensor: torch.Tensor) -> str:
         and length == values.numel()
     )
     place = "" if values.device.type == "cpu" else f".to({str(values.device)!r})"
+    lazy = (".conj()" if conjugated else "") + ("._neg_view()" if negated else "")
+    required = ".requires_grad_()" if tensor.requires_grad else ""
     if values.is_meta:
         geometry = f"{tuple(values.shape)}, {values.stride()}"
         text = f"torch.empty_strided({geometry}, dtype={values.dtype}, device='meta')"
-    elif whole:
-        text = _literal(values.cpu()) + place
+        return text + lazy + required
+    seen = f".as_strided({tuple(values.shape)}, {values.stride()}, {values.storage_offset()})"
+    if whole:
+        text = _literal(values.cpu()) + place + lazy
     else:
         flat = torch.empty(0, dtype=values.dtype, device=values.device).set_(storage)
-        view = f"({tuple(values.shape)}, {values.stride()}, {values.storage_offset()})"
-        text = f"{_literal(flat.cpu())}{place}.as_strided{view}"
-    return (
-        text
-        + (".conj()" if conjugated else "")
-        + ("._neg_view()" if negated else "")
-        + (".requires_grad_()" if tensor.requires_grad else "")
-    )
+        text = f"{_literal(flat.cpu())}{place}{seen}{lazy}"
+    is_view, becomes_view = tensor._base is not None, not whole or bool(lazy)
+    if is_view and not becomes_view:
+        text += seen
+    elif becomes_view and not is_view:
+        text += ".detach()"
+    return text + required
 
 
 def _sparse(values: torch.Tensor) -> str:

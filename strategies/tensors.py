@@ -1,7 +1,8 @@
 """Tensors: dtype, shape, layout and values drawn together, on the current target's device.
 
 Four choices make a tensor, whatever its size. The values are laid out in NumPy and given
-to torch as one storage with strides, so no torch kernel takes part in making them.
+to torch as one storage with strides, so no torch kernel takes part in making them. Half of the
+tensors are views of that storage as autograd knows them, the others have no base.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hypothesis.errors import InvalidArgument
 
 from strategies.devices import current_device, current_target
 from strategies.dtypes import FAMILIES, dtypes
-from strategies.layouts import LAYOUTS, LAZY, WRITABLE, Geometry, permuted
+from strategies.layouts import LAYOUTS, LAZY, WRITABLE, Geometry, contiguous, permuted
 from strategies.shapes import Shape, shapes
 from strategies.source import teach_hypothesis
 from strategies.values import AS_BITS, KINDS, NUMPY_DTYPES, Array, bytes_for, decode
@@ -27,13 +28,19 @@ Drawn = TypeVar("Drawn")
 
 
 @cache
-def _layout_choice(names: tuple[str, ...], rank: int, dtype: torch.dtype) -> st.SearchStrategy[str]:
+def _layout_choice(
+    names: tuple[str, ...], rank: int, dtype: torch.dtype
+) -> st.SearchStrategy[tuple[str, bool]]:
+    """Draw a layout, and whether the tensor is a view: one choice."""
+
     def fits(name: str) -> bool:
         layout = LAYOUTS[name]
         family = FAMILIES[layout.family] if layout.family else (dtype,)
         return layout.least_rank <= rank and dtype in family
 
-    return st.sampled_from([name for name in names if fits(name)])
+    fitting = [name for name in names if fits(name)]
+    views = (False,) if names == ("contiguous",) else (False, True)
+    return st.sampled_from([(name, view) for name in fitting for view in views])
 
 
 def _possible(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -45,19 +52,29 @@ def _possible(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def from_storage(
-    values: Array, dtype: torch.dtype, shape: Shape, geometry: Geometry, device: torch.device
+    values: Array,
+    dtype: torch.dtype,
+    shape: Shape,
+    geometry: Geometry,
+    device: torch.device,
+    *,
+    view: bool = False,
 ) -> torch.Tensor:
-    """Build the tensor that views the flat array ``values`` through ``geometry``.
+    """Build the tensor that sees the flat array ``values`` through ``geometry``.
 
     ``values`` has ``geometry.storage`` elements; dtypes that NumPy lacks come as bit patterns.
-    The tensor owns a copy of the values.
+    The tensor owns a copy of the values. To autograd it is a ``view`` of them, or has no base.
     """
-    flat = torch.from_numpy(values.copy())
+    whole = not view and values.size > 0 and geometry == contiguous(shape)
+    memory = torch.from_numpy(values.reshape(shape if whole else -1).copy())
     if dtype in AS_BITS:
-        flat = flat.view(AS_BITS[dtype]).view(dtype)
+        memory = memory.view(AS_BITS[dtype]).view(dtype)
     if device.type != "cpu":
-        flat = flat.to(device)
-    return torch.as_strided(flat, shape, geometry.stride, geometry.offset)
+        memory = memory.to(device)
+    if whole:
+        return memory
+    strided = torch.as_strided(memory, shape, geometry.stride, geometry.offset)
+    return strided if view else strided.detach()
 
 
 def _with_lazy_bit(layout: str, values: Array, shape: Shape, device: torch.device) -> torch.Tensor:
@@ -82,14 +99,15 @@ def _tensors(
     teach_hypothesis()
     drawn_dtype = dtype if isinstance(dtype, torch.dtype) else draw(dtype)
     drawn_shape = shape if isinstance(shape, tuple) else draw(shape)
-    layout = draw(_layout_choice(_possible(layouts), len(drawn_shape), drawn_dtype))
+    layout, view = draw(_layout_choice(_possible(layouts), len(drawn_shape), drawn_dtype))
     geometry = LAYOUTS[layout].geometry(drawn_shape)
     raw = draw(bytes_for(geometry.storage, drawn_dtype, kind))
     values = decode(raw, drawn_dtype, kind)
+    device = current_device()
     if layout in LAZY:
-        tensor = _with_lazy_bit(layout, values, drawn_shape, current_device())
+        tensor = _with_lazy_bit(layout, values, drawn_shape, device)
     else:
-        tensor = from_storage(values, drawn_dtype, drawn_shape, geometry, current_device())
+        tensor = from_storage(values, drawn_dtype, drawn_shape, geometry, device, view=view)
     return tensor.requires_grad_() if requires_grad else tensor
 
 
@@ -149,13 +167,14 @@ def tensors_holding(draw: st.DrawFn, values: Array, *, dtype: torch.dtype) -> to
     teach_hypothesis()
     shape = tuple(values.shape)
     names = tuple(name for name in WRITABLE if name not in LAZY)
-    geometry = LAYOUTS[draw(_layout_choice(_possible(names), len(shape), dtype))].geometry(shape)
+    layout, view = draw(_layout_choice(_possible(names), len(shape), dtype))
+    geometry = LAYOUTS[layout].geometry(shape)
     storage = np.zeros(geometry.storage, dtype=NUMPY_DTYPES[dtype])
     if values.size:
         steps = [step * storage.itemsize for step in geometry.stride]
         window = np.lib.stride_tricks.as_strided(storage[geometry.offset :], shape, steps)
         window[...] = values
-    return from_storage(storage, dtype, shape, geometry, current_device())
+    return from_storage(storage, dtype, shape, geometry, current_device(), view=view)
 
 
 class WithCotangent(NamedTuple):

@@ -54,10 +54,11 @@ def _strided_tensors(
 ) -> torch.Tensor:
     drawn_dtype, sides = draw(_as_dtypes(dtype)), draw(shape)
     order = tuple(dim % len(sides) for dim in draw(_orders(len(sides))))
-    geometry = _geometry(sides, order, draw(raw_bytes(len(sides) + 1)), repeats)
+    picks = draw(raw_bytes(len(sides) + 1))
+    geometry = _geometry(sides, order, picks, repeats)
     raw = draw(bytes_for(geometry.storage, drawn_dtype, values))
-    flat = decode(raw, drawn_dtype, values)
-    return from_storage(flat, drawn_dtype, sides, geometry, current_device())
+    flat, view = decode(raw, drawn_dtype, values), picks[-1] // 4 % 2 == 1
+    return from_storage(flat, drawn_dtype, sides, geometry, current_device(), view=view)
 
 
 def _as_dtypes(dtype: str | torch.dtype) -> st.SearchStrategy[torch.dtype]:

@@ -42,6 +42,8 @@ def repeats_along_dim(arguments: ScatterArguments) -> bool:
 
 
 FLOATS = s.tensors(dtype="floating", values="any")
+LEAVES = s.tensors(dtype="floating", requires_grad=True)
+HELD = s.tensors_holding(np.eye(3), dtype=torch.float32)
 REACHED: dict[str, tuple[st.SearchStrategy[Any], Predicate, float]] = {
     "rank 0": (s.tensors(), lambda t: t.dim() == 0, 0.04),
     "rank 4": (s.tensors(), lambda t: t.dim() == 4, 0.1),
@@ -55,6 +57,14 @@ REACHED: dict[str, tuple[st.SearchStrategy[Any], Predicate, float]] = {
     "conj bit": (s.tensors(dtype="complex"), lambda t: t.is_conj(), 0.1),
     "neg bit": (s.tensors(dtype=torch.float32), lambda t: t.is_neg(), 0.08),
     "overlapping": (s.tensors(), lambda t: layout_of(t) == "overlapping", 0.02),
+    "base": (s.tensors(), lambda t: t._base is None, 0.35),
+    "view": (s.tensors(), lambda t: t._base is not None, 0.35),
+    "base leaf": (LEAVES, lambda t: t.is_leaf and t._base is None and t._version == 0, 0.3),
+    "leaf that is a view": (LEAVES, lambda t: t.is_leaf and t._base is not None, 0.3),
+    "strided base": (LEAVES, lambda t: t._base is None and not t.is_contiguous(), 0.1),
+    "contiguous view": (LEAVES, lambda t: t._base is not None and t.is_contiguous(), 0.1),
+    "held in a base": (HELD, lambda t: t._base is None, 0.35),
+    "held in a view": (HELD, lambda t: t._base is not None, 0.35),
     "permuted": (s.tensors(shape=(2, 3, 2)), lambda t: layout_of(t) == "permuted", 0.1),
     "identity": (s.permuted_ranges(2), lambda a: bool((a == [0, 1]).all()), 0.3),
     "nan payload": (
@@ -153,6 +163,7 @@ def test_source_rebuilds_a_tensor(tensor: torch.Tensor, leaf: bool) -> None:
     assert again.stride() == tensor.stride()
     assert again.storage_offset() == tensor.storage_offset()
     assert again.requires_grad == tensor.requires_grad
+    assert (again._base is None) == (tensor._base is None)
     assert (again.is_conj(), again.is_neg()) == (tensor.is_conj(), tensor.is_neg())
     assert bytes(again.untyped_storage()) == bytes(tensor.untyped_storage())
 

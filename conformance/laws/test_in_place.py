@@ -286,6 +286,15 @@ SAVING = {
     "abs": ("x.abs()", "input"),
     "clamp": ("x.clamp(0.0, 1.0)", "input"),
     "matmul": ("x @ x.mT", "input"),
+    "matmul-first": ("x @ w", "input"),
+    "matmul-second": ("w @ x", "input"),
+    "bmm-first": ("torch.bmm(x[None], w[None])", "input"),
+    "addmm-third": ("torch.addmm(w, w, x)", "input"),
+    "mv-first": ("x.mv(w[0])", "input"),
+    "linear-weight": ("torch.nn.functional.linear(w, x)", "input"),
+    "mul-first": ("x * w", "input"),
+    "mul-second": ("w * x", "input"),
+    "div-second": ("w / x", "input"),
     "maximum": ("torch.maximum(x, y)", "input"),
     "var": ("x.var()", "input"),
     "exp": ("x.exp()", "result"),
@@ -317,34 +326,39 @@ SAVING = {
     "masked_fill": ("x.masked_fill(m, 0.0)", "neither"),
 }
 ROUTES = ("t", "t[...]", "t[:1]", "t.detach()", "t.mT")
+OPERANDS = ("t", "t[...]", "t.mT")
 
 
 @law("in-place.saved-or-not", docs=CHECKS, level="should", over=SAVING)
 @given(
     changes=st.sampled_from(("input", "result")),
+    operand=st.sampled_from(OPERANDS),
     route=st.sampled_from(ROUTES),
+    through_base=st.booleans(),
     no_grad=st.booleans(),
 )
-def test_saved_or_not(target, case, changes, route, no_grad):
+def test_saved_or_not(target, case, changes, operand, route, through_base, no_grad):
     """A write makes backward raise if the operation saved what was written to, and only then.
 
     Which one it saved, input or result, is what its derivative is written in. Where backward does
-    not raise, its gradient is the one without the write.
+    not raise, its gradient is the one without the write. An input may be a view, and be written
+    to through its base.
     """
     expression, saved = case
     leaf = torch.tensor([[0.5, 1.5], [2.5, 0.25]], dtype=torch.float64, device=target.device)
     leaf.requires_grad_()
 
     def passed():
-        x = leaf * 1
-        names = operands(x, torch.ones_like(leaf))
-        return x, eval(expression, names)
+        x = eval(operand, {"t": leaf * 1})
+        return x, eval(expression, {**operands(x, torch.ones_like(leaf)), "w": leaf})
 
     _, result = passed()
     cotangent = torch.ones_like(result)
     (expected,) = torch.autograd.grad(result, leaf, cotangent)
     x, result = passed()
     changed = {"input": x, "result": result}[changes]
+    if changes == "input" and through_base and changed._is_view():
+        changed = changed._base
     if changed.dim() < 2:
         route = "t"
     with torch.set_grad_enabled(not no_grad):

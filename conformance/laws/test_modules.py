@@ -267,8 +267,9 @@ def test_requires_grad(target, steps, root, first):
     root=st.integers(0, 1),
     to_none=st.sampled_from((None, True, False)),
     missing=st.integers(0, 4),
+    value=st.sampled_from((3.0, np.nan, np.inf)),
 )
-def test_zero_grad(target, steps, root, to_none, missing):
+def test_zero_grad(target, steps, root, to_none, missing, value):
     """zero_grad sets the gradient of every parameter of a module and below to None, or to zero.
 
     With set_to_none=False it is zeroed in its own memory, and one that is None stays so. Gradients
@@ -280,7 +281,7 @@ def test_zero_grad(target, steps, root, to_none, missing):
     for name, tensor in state.held.items():
         floating = isinstance(tensor, torch.Tensor) and tensor.dtype != torch.int64
         if floating and name.startswith("p") and name != f"p{missing}":
-            gradients[name] = tensor.grad = torch.full_like(tensor, 3.0, requires_grad=False)
+            gradients[name] = tensor.grad = torch.full_like(tensor, value, requires_grad=False)
     arguments = {} if to_none is None else {"set_to_none": to_none}
     state.modules[root].zero_grad(**arguments)
     for name, gradient in gradients.items():
@@ -289,8 +290,8 @@ def test_zero_grad(target, steps, root, to_none, missing):
             compare.fact(got, None, f"gradient of {name}")
         else:
             compare.fact(got is gradient, True, f"gradient of {name} is the same tensor")
-            value = registration.full(gradient, 0 if name in inside else 3)
-            compare.equal(gradient, value, dtype=gradient.dtype, what=f"gradient of {name}")
+            expected = registration.full(gradient, 0 if name in inside else value)
+            compare.equal(gradient, expected, dtype=gradient.dtype, what=f"gradient of {name}")
     if missing < 4:
         compare.fact(state.held[f"p{missing}"].grad, None, "gradient that was None")
 

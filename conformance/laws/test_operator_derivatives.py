@@ -2,12 +2,13 @@
 
 import numpy as np
 import torch
+from hypothesis import strategies as st
 from torch.autograd import forward_ad
 
 from conformance import compare
 from conformance.evidence import tensors_in
 from conformance.law import given, law
-from conformance.operators import calculus, excluding, judge, page
+from conformance.operators import calculus, compositions, excluding, judge, page
 from conformance.operators.problems import (
     adjoint_problems,
     jvp_problems,
@@ -149,6 +150,52 @@ def test_second_derivative(target, case, problem):
     pushed, margin = calculus.pushed_forward(case, jacobians, directions[1], dtype)
     flat = torch.from_numpy(calculus.flattened(to_upstream))
     compare.close(flat, pushed, bound=margin, dtype=torch.float64, what="J w")
+
+
+def check_curvature(target, case, problem, composition):
+    call, cotangents, first, second = problem
+    operator, inputs = compositions.function_of(target.run, case, call)
+    tensors = [compositions.copied(part) for part in (cotangents, first, second)]
+    halves = composition(operator, inputs, *tensors)
+    measured, size = calculus.inner_product(*halves)
+    function, points = calculus.along(case, call, [True] * len(inputs))
+    directions = [[judge.wide(t) for t in tangents] for tangents in (first, second)]
+    cotangent, dtype = calculus.flattened(cotangents), inputs[0].dtype
+    expected, bound = calculus.curvature(case, function, points, cotangent, directions, dtype)
+    bound += 8 * case.derivative_ulps * torch.finfo(dtype).eps * size
+    curvature = torch.tensor(measured, dtype=torch.float64)
+    compare.close(curvature, np.array(expected), bound=bound, dtype=torch.float64, what="u^T H w")
+
+
+def nested(law_name):
+    """The operators judged in forward mode and twice, but for those excused from a law."""
+    judged = excluding("second-derivative", is_differentiable_twice)
+    needed = {"jvp", law_name}
+    return {key: entry for key, entry in judged.items() if not needed & {*entry.excused}}
+
+
+@law(
+    "operators.forward-over-reverse",
+    docs="torch.func.jvp",
+    over=nested("forward-over-reverse"),
+)
+@given(problem=second_problems)
+def test_forward_over_reverse(target, case, problem):
+    """Forward mode over the gradient J^T v gives u^T H w, for the Hessian H of <v, f>."""
+    check_curvature(target, case, problem, compositions.forward_over_reverse)
+
+
+@law("operators.over-forward", docs="torch.func.jvp", over=nested("over-forward"))
+@given(
+    problem=second_problems,
+    composition=st.sampled_from([*compositions.OVER_FORWARD]),
+)
+def test_over_forward(target, case, problem, composition):
+    """Differentiating the tangent J w once more, in either mode, gives u^T H w.
+
+    H is the Hessian of <v, f>, as in reverse over reverse: transforms compose.
+    """
+    check_curvature(target, case, problem, compositions.OVER_FORWARD[composition])
 
 
 @law("operators.constant", docs=page, over=excluding("constant", is_constant))

@@ -7,7 +7,7 @@ from conformance import compare
 from conformance.evidence import tensors_in
 from conformance.law import given, law
 from conformance.operators import excluding, forms, judge, page
-from conformance.operators.problems import in_place_calls, mixed_calls, value_calls
+from conformance.operators.problems import in_place_calls, long_calls, mixed_calls, value_calls
 
 
 @law("operators.value", docs=page, over=excluding("value"))
@@ -23,6 +23,18 @@ def test_value(target, case, call):
     judge.check(case, call, result)
     for tensor, values in zip(tensors_in(call), before, strict=True):
         compare.unchanged(tensor, values, "argument")
+
+
+@law("operators.long", docs=page, over=excluding("long", lambda o: o.kind != "distinct"))
+@given(call=long_calls)
+def test_long(target, case, call):
+    """An operator returns the values documented for tensors with a long side too.
+
+    Of 17 to 130 elements: as many as fill vectors, or blocks, of a kernel and leave a rest. They
+    are up to sixteen times as many as elsewhere, and so may the roundings be. Values that have to
+    differ are too few for it.
+    """
+    judge.check(case, call, target.run(case.name, *call.arguments, **call.keywords), roundings=16)
 
 
 @law("operators.dtype", docs=page, over=excluding("dtype", lambda o: o.mixed is not None))

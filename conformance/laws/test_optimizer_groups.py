@@ -1,5 +1,7 @@
 """Parameter groups: options of their own, defaults, later additions, changes between steps."""
 
+import copy
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
@@ -128,7 +130,7 @@ def test_groups_independent(target, case, groups, history):
     check_groups(name, parameters, history, chosen, optimizer)
 
 
-@law("optimizer.group-defaults", docs="optim.html#per-parameter-options", over=ALIKE)
+@law("optimizer.group-defaults", docs="optim.html#per-parameter-options", over=GROUPED)
 @given(
     defaults=options_of,
     options=options_of,
@@ -155,7 +157,7 @@ def test_group_defaults(target, case, defaults, options, left_out, history):
     check_groups(name, parameters, history, chosen, optimizer)
 
 
-@law("optimizer.added-group", docs=ADDING, over=ALIKE)
+@law("optimizer.added-group", docs=ADDING, over=GROUPED)
 @given(defaults=options_of, options=options_of, history=many_histories_of, when=st.integers(0, 3))
 def test_added_group(target, case, defaults, options, history, when):
     """A group added between steps begins its own history there, and disturbs no other's.
@@ -264,3 +266,41 @@ def test_mixed_dtypes(target, case, options, history):
     for step in advance(name, optimizer, parameters, history.steps):
         for number, (parameter, path) in enumerate(zip(parameters, paths, strict=True)):
             check_parameter(parameter, path[step], f"parameter {number} after step {step + 1}")
+
+
+# Numbers that they keep in float32 are of the parameter's dtype once loaded.
+SAVED_IN = {"NAdam": torch.float32, "ASGD": torch.float32}
+
+
+def several_groups_of(case):
+    return st.lists(options_of(case), min_size=2, max_size=3)
+
+
+@law("optimizer.load-restores-groups", docs="torch.optim.Optimizer.load_state_dict", over=ALIKE)
+@given(groups=several_groups_of, history=many_histories_of)
+def test_load_restores_groups(target, case, groups, history):
+    """load_state_dict brings back the options of each group, and each parameter's state to it.
+
+    From then on both optimizers do the same.
+    """
+    name, _ = case
+    dtype = SAVED_IN.get(name, torch.float64)
+    parameters = history.parameters(dtype, target.device)
+    dealt = grouped(parameters, len(groups))
+    pairs = [{"params": own, **each} for own, each in zip(dealt, groups, strict=True)]
+    optimizer = optimizer_of(name, pairs)
+    run_through(name, optimizer, parameters, history.steps[:-1])
+    copies = [p.detach().clone().requires_grad_() for p in parameters]
+    others = [{"params": own} for own in grouped(copies, len(groups))]
+    other = optimizer_of(name, others, lr=0.375)
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for number, (own, group) in enumerate(
+        zip(optimizer.param_groups, other.param_groups, strict=True)
+    ):
+        for option in own.keys() - {"params"}:
+            compare.fact(group[option], own[option], f"{option} of group {number}")
+    run_through(name, optimizer, parameters, history.steps[-1:])
+    run_through(name, other, copies, history.steps[-1:])
+    for number, (parameter, one) in enumerate(zip(parameters, copies, strict=True)):
+        expected = compare.to_numpy(parameter)
+        compare.equal(one, expected, dtype=dtype, what=f"parameter {number}")

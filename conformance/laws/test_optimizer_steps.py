@@ -88,9 +88,9 @@ def test_zero_gradient_steps(target, case, options, history, count):
 
 
 @law("optimizer.zero-grad", docs="torch.optim.Optimizer.zero_grad", over=OPTIMIZERS)
-@given(history=histories_of)
-def test_zero_grad(target, case, history):
-    """zero_grad sets every ``.grad`` to None, or with set_to_none=False to zeros.
+@given(history=histories_of, value=st.sampled_from((1.0, np.nan, np.inf)))
+def test_zero_grad(target, case, history, value):
+    """zero_grad sets every ``.grad`` to None, or with set_to_none=False to zeros, whatever it held.
 
     The zeros are in the tensor that was there; a parameter without gradient stays without.
     """
@@ -99,7 +99,7 @@ def test_zero_grad(target, case, history):
     idle = torch.ones(2, 2, dtype=torch.float64, device=target.device, requires_grad=True)
     optimizer = optimizer_of(name, [*parameters, idle])
     for parameter in parameters:
-        parameter.grad = torch.ones_like(parameter)
+        parameter.grad = torch.full_like(parameter, value)
     before = [parameter.grad for parameter in parameters]
     optimizer.zero_grad(set_to_none=False)
     for parameter, start, old in zip(parameters, history.start, before, strict=True):

@@ -173,13 +173,14 @@ _GELU = _functional(
     },
 )  # fmt: skip
 
+_LAWS_OF_GELU = ("value", "long", "layout", "copy", "jvp", "vmap", "meta")
 _GELU_OF_MATRICES = replace(
     _GELU,
     variant="of-matrices",
     calls=unary_calls(shape=shapes(min_rank=2, max_elements=24), options=_APPROXIMATIONS),
     dtypes=_ONEDNN,
     rejections={},
-    excused=dict.fromkeys(("value", "layout", "copy", "jvp", "vmap", "meta"), "covered by gelu"),
+    excused=dict.fromkeys(_LAWS_OF_GELU, "covered by gelu"),
 )
 
 _CURVES = (
@@ -274,6 +275,7 @@ _OTHERS = (
     ),
     _functional(
         "glu", reference.glu, calls=_glu_calls, kind="nonfinite", smooth="away-from-kinks",
+        excused={"over-forward": "torch does not differentiate its tangent in reverse mode"},
         rejections={
             "odd": Rejection(
                 "torch.nn.functional.glu(x, 0)", "torch.nn.functional.glu(x, 1)",
@@ -368,7 +370,8 @@ _SOFTMAX = (
 def _alone(operator: Operator, variant: str, calls: Calls, **changes: Any) -> Operator:
     """Some calls of an entry, whose values alone are judged: the entry itself covers the rest."""
     excused = dict.fromkeys(
-        ("layout", "copy", "vmap", "meta", "constant", "spellings"), "covered by the entry itself"
+        ("long", "layout", "copy", "vmap", "meta", "constant", "spellings"),
+        "covered by the entry itself",
     )
     return replace(
         operator, variant=variant, calls=calls, analytic=None, spellings=(), in_place="",

@@ -12,7 +12,7 @@ from conformance.operators.arguments import operand
 from conformance.operators.operator import Call, Calls, Operator, Rejection
 from conformance.reference import attention as reference
 from strategies.devices import current_device
-from strategies.shapes import Shape
+from strategies.shapes import Shape, as_long_as_asked
 
 _BATCHES: tuple[Shape, ...] = ((1, 2), (2, 1), (2,), (), (1, 1, 2))
 _GROUPS = st.sampled_from(((2, 1), (4, 2), (2, 2), (3, 1)))
@@ -32,7 +32,7 @@ def _calls(masked: str = "", grouped: bool = False, negative: bool = False) -> C
 
     @st.composite
     def calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
-        queries, keys = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+        queries, keys = as_long_as_asked((draw(st.integers(1, 3)), draw(st.integers(1, 3))))
         features, others = draw(st.integers(1, 3)), draw(st.integers(1, 2))
         before = draw(st.sampled_from(_BATCHES))
         behind = before
@@ -87,7 +87,8 @@ def _rejecting(legal: str, illegal: str, message: str, error: str = "RuntimeErro
 
 
 _ELSEWHERE = dict.fromkeys(
-    ("copy", "layout", "vmap", "meta", "vjp", "jvp", "second-derivative"), "covered by the others"
+    ("long", "copy", "layout", "vmap", "meta", "vjp", "jvp", "second-derivative"),
+    "covered by the others",
 )
 
 OPERATORS = (

@@ -170,7 +170,8 @@ def curvature(
 ) -> tuple[float, float]:
     """Return ``u^T H w`` for the Hessian of ``<v, f>``, and the error's bound, by polarization.
 
-    ``4 u^T H w = (u + w)^T H (u + w) - (u - w)^T H (u - w)``.
+    ``4 u^T H w = (u + w)^T H (u + w) - (u - w)^T H (u - w)``. Within the function, values as
+    large as the points may cancel.
     """
     first, second = directions
     plus = [u + w for u, w in zip(first, second, strict=True)]
@@ -178,7 +179,8 @@ def curvature(
     sum_value, sum_size = derivatives.second_derivative(function, points, plus)
     difference_value, difference_size = derivatives.second_derivative(function, points, minus)
     size = sum_size + difference_size
-    integral = 8 * np.finfo(np.float64).eps / derivatives.RADIUS**2 * size
+    largest = max(np.abs(point[np.isfinite(point)]).max(initial=0.0) for point in points)
+    integral = 8 * np.finfo(np.float64).eps / derivatives.RADIUS**2 * (size + 2 * largest)
     rounding = 4 * case.derivative_ulps * torch.finfo(dtype).eps
     terms = np.abs(sum_value) + np.abs(difference_value) + 4 * size
     bound = np.abs(cotangent) @ (integral + rounding * terms)

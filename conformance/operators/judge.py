@@ -92,11 +92,16 @@ def spacing(values: Array, dtype: torch.dtype) -> Array:
 
 
 def bounds(
-    case: Operator, call: Call, wanted: list[Array], dtypes: list[torch.dtype]
+    case: Operator,
+    call: Call,
+    wanted: list[Array],
+    dtypes: list[torch.dtype],
+    roundings: int = 1,
 ) -> list[Array]:
     """Return how far each result may be from its reference: 0, or ulps of its magnitude.
 
-    In the dtype of the result, and in that of the tensor which it was written to.
+    In the dtype of the result, and in that of the tensor which it was written to. Results that
+    are rounded at all may be so ``roundings`` times as often as the entry says.
     """
     if not case.ulps:
         return [np.zeros(()) for _ in wanted]
@@ -104,16 +109,20 @@ def bounds(
     if case.magnitude is not None:
         sizes = evaluated(case.magnitude, call, operands(call, case.result(call).computed))
     own = result_dtypes(case, call, len(wanted))
+    ulps = case.ulps * roundings if case.ulps >= 1 else case.ulps
     return [
-        case.ulps * np.maximum(spacing(size, result), spacing(size, written))
+        ulps * np.maximum(spacing(size, result), spacing(size, written))
         for size, result, written in zip(sizes, own, dtypes, strict=True)
     ]
 
 
-def check(case: Operator, call: Call, result: Any, what: str = "result") -> None:
+def check(
+    case: Operator, call: Call, result: Any, what: str = "result", roundings: int = 1
+) -> None:
     """Check that a call returned what the reference says: count, shapes, dtypes, values, device."""
     wanted = expected(case, call)
-    _check_each(case, call, wanted, listed(result), result_dtypes(case, call, len(wanted)), what)
+    dtypes = result_dtypes(case, call, len(wanted))
+    _check_each(case, call, wanted, listed(result), dtypes, what, roundings)
 
 
 def check_written(case: Operator, call: Call, written: list[torch.Tensor], what: str) -> None:
@@ -141,9 +150,10 @@ def _check_each(
     got: list[Any],
     dtypes: list[torch.dtype],
     what: str,
+    roundings: int = 1,
 ) -> None:
     compare.fact(len(got), len(wanted), f"number of results ({what})")
-    margins = bounds(case, call, wanted, dtypes)
+    margins = bounds(case, call, wanted, dtypes, roundings)
     device = next((tensor.device for tensor in tensors_in(call)), None)
     for number, (tensor, value, dtype) in enumerate(zip(got, wanted, dtypes, strict=True)):
         name = f"{what} {number}" if len(got) > 1 else what

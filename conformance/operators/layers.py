@@ -13,7 +13,7 @@ from conformance.operators.operator import Call, Calls, Dtypes, Operator, Reject
 from conformance.reference import layers as reference
 from strategies import tensors
 from strategies.devices import current_device
-from strategies.shapes import Shape
+from strategies.shapes import Shape, as_long_as_asked
 
 _SIDES = st.sampled_from((2, 3, 1))
 _BATCHES: tuple[Shape, ...] = ((2,), (), (2, 3), (0,), (1,))
@@ -26,15 +26,16 @@ def _maybe(draw: st.DrawFn, dtype: torch.dtype, kind: str, shape: Shape) -> tupl
 
 @st.composite
 def _linear_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
-    batch, inner, outer = draw(st.sampled_from(_BATCHES)), draw(_SIDES), draw(_SIDES)
+    sides = (*draw(st.sampled_from(_BATCHES)), draw(_SIDES), draw(_SIDES))
+    *batch, inner, outer = as_long_as_asked(sides)
     x, weight = operand(dtype, kind, (*batch, inner)), operand(dtype, kind, (outer, inner))
     return Call((draw(x), draw(weight), *_maybe(draw, dtype, kind, (outer,))), {})
 
 
 @st.composite
 def _bilinear_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
-    batch = draw(st.sampled_from(_BATCHES[:3]))
-    first, second, outer = (draw(_SIDES) for _ in range(3))
+    sides = (*draw(st.sampled_from(_BATCHES[:3])), *(draw(_SIDES) for _ in range(3)))
+    *batch, first, second, outer = as_long_as_asked(sides)
     shapes: tuple[Shape, ...] = ((*batch, first), (*batch, second), (outer, first, second))
     operands = [draw(operand(dtype, kind, shape)) for shape in shapes]
     return Call((*operands, *_maybe(draw, dtype, kind, (outer,))), {})
@@ -47,7 +48,8 @@ def _small(draw: st.DrawFn, rank: int, least: int, most: int) -> Any:
 
 
 def _image(draw: st.DrawFn, channels: int, sides: list[int]) -> Shape:
-    return (*draw(st.sampled_from(((2,), (), (1,)))), channels, *sides)
+    before = draw(st.sampled_from(((2,), (), (1,))))
+    return (*before, channels, *as_long_as_asked(tuple(sides)))
 
 
 def _convolution_calls(rank: int) -> Calls:
@@ -121,7 +123,7 @@ def _given_eps(draw: st.DrawFn, kind: str) -> dict[str, Any]:
 
 @st.composite
 def _layer_norm_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
-    batch = draw(st.sampled_from(((2,), (), (2, 1), (3,))))
+    batch = as_long_as_asked(draw(st.sampled_from(((2,), (), (2, 1), (3,)))))
     shape = draw(st.sampled_from(((3,), (2, 2), (1, 3), (2,))))
     x, parts = draw(operand(dtype, kind, (*batch, *shape))), ()
     if draw(st.booleans()):
@@ -131,7 +133,7 @@ def _layer_norm_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
 
 @st.composite
 def _rms_norm_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
-    batch = draw(st.sampled_from(((2,), (), (2, 1), (3,))))
+    batch = as_long_as_asked(draw(st.sampled_from(((2,), (), (2, 1), (3,)))))
     shape = draw(st.sampled_from(((3,), (2, 2), (1, 3), (2,))))
     x = draw(operand(dtype, kind, (*batch, *shape)))
     keywords = {"eps": draw(st.sampled_from((0.5, 2.0)))}
@@ -151,7 +153,8 @@ _SPACES = st.sampled_from(((), (3,), (2, 2), (1, 2, 2)))
 def _group_norm_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     groups, channels = draw(st.sampled_from(((2, 4), (1, 3), (2, 2), (3, 3))))
     space = draw(_SPACES) or (2,)
-    x = draw(operand(dtype, kind, (draw(st.integers(1, 2)), channels, *space)))
+    batch, *sides = as_long_as_asked((draw(st.integers(1, 2)), *space))
+    x = draw(operand(dtype, kind, (batch, channels, *sides)))
     keywords = {**_channel_parts(draw, dtype, kind, channels), **_given_eps(draw, kind)}
     return Call((x, groups), keywords)
 
@@ -175,7 +178,8 @@ def _batch_norm_calls(training: bool) -> Calls:
     @st.composite
     def calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
         channels, space = draw(_SIDES), draw(_SPACES)
-        x = draw(operand(dtype, kind, (draw(st.integers(2, 3)), channels, *space)))
+        shape = as_long_as_asked((draw(st.integers(2, 3)), channels, *space))
+        channels, x = shape[1], draw(operand(dtype, kind, shape))
         keywords = {**_channel_parts(draw, dtype, kind, channels), **_given_eps(draw, kind)}
         if training:
             return Call((x, None, None), {**keywords, "training": True})
@@ -348,7 +352,9 @@ _EMBEDDING = _layer(
     },
 )  # fmt: skip
 
-_ELSEWHERE = dict.fromkeys(("copy", "vmap", "meta", "layout"), "covered by the entry itself")
+_ELSEWHERE = dict.fromkeys(
+    ("long", "copy", "vmap", "meta", "layout"), "covered by the entry itself"
+)
 _WITHOUT_WEIGHT = tuple(
     replace(
         entry, calls=_bias_alone(entry.calls), variant=f"{entry.variant or 'affine'}-bias-alone",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from conformance.operators.arguments import operand
 from conformance.operators.operator import Call, Calls
 from strategies import tensors
-from strategies.shapes import Shape
+from strategies.shapes import Shape, as_long_as_asked
 
 _SIDES = st.sampled_from((1, 2, 3, 0, 4))
 _BATCHES: tuple[tuple[Shape, Shape], ...] = (
@@ -19,12 +19,19 @@ _BATCHES: tuple[tuple[Shape, Shape], ...] = (
 )  # fmt: skip
 
 
+def _sides_of(draw: st.DrawFn, letters: set[str], sides: st.SearchStrategy[int]) -> dict[str, int]:
+    """A side for each letter."""
+    ordered = sorted(letters)
+    drawn = as_long_as_asked(tuple(draw(sides) for _ in ordered))
+    return dict(zip(ordered, drawn, strict=True))
+
+
 def products_of(*shapes: str) -> Calls:
     """Draw operands whose shapes are spelled by letters, each letter a side."""
 
     @st.composite
     def drawn(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
-        sides = {letter: draw(_SIDES) for letter in sorted(set("".join(shapes)))}
+        sides = _sides_of(draw, set("".join(shapes)), _SIDES)
         of = [tuple(sides[letter] for letter in shape) for shape in shapes]
         return Call(tuple(draw(operand(dtype, kind, shape)) for shape in of), {})
 
@@ -39,7 +46,7 @@ def weighted_products(base: str, *shapes: str) -> Calls:
 
     @st.composite
     def drawn(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
-        sides = {letter: draw(_SIDES) for letter in sorted(set("".join(shapes)))}
+        sides = _sides_of(draw, set("".join(shapes)), _SIDES)
         full = tuple(sides[letter] for letter in base)
         ones = draw(st.integers(0, 2 ** (len(base) + 1) - 1)) if all(sides.values()) else 0
         narrow = tuple(1 if ones >> n & 1 else side for n, side in enumerate(full))
@@ -75,7 +82,7 @@ def sum_of_nothing(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
 @st.composite
 def matmul_operands(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     """Two operands of matmul, of any rank it takes but for a vector on the left."""
-    rows, inner, columns = (draw(_SIDES) for _ in range(3))
+    rows, inner, columns = as_long_as_asked((draw(_SIDES), draw(_SIDES), draw(_SIDES)))
     first, second = draw(st.sampled_from(_BATCHES))
     left: Shape = (*first, rows, inner)
     right: Shape = (*second, inner, columns)
@@ -88,7 +95,7 @@ def matmul_operands(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
 @st.composite
 def vector_matmul_operands(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     """A vector and a matrix, or a batch of matrices."""
-    inner, columns = draw(_SIDES), draw(_SIDES)
+    inner, columns = as_long_as_asked((draw(_SIDES), draw(_SIDES)))
     right = (*draw(st.sampled_from(((), (2,), (1, 3), (0,)))), inner, columns)
     return Call((draw(operand(dtype, kind, (inner,))), draw(operand(dtype, kind, right))), {})
 
@@ -103,8 +110,8 @@ EQUATIONS = (
 def einsum_operands(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     """An equation and operands whose sides fit its letters."""
     equation = draw(st.sampled_from(EQUATIONS))
-    letters = sorted({c for c in equation if c.isalpha()})
-    sides = {letter: draw(st.sampled_from((2, 1, 3, 0))) for letter in letters}
+    letters = {c for c in equation if c.isalpha()}
+    sides = _sides_of(draw, letters, st.sampled_from((2, 1, 3, 0)))
     ellipsis = draw(st.sampled_from(((), (2,), (2, 1))))
     operands = []
     for term in equation.partition("->")[0].split(","):
@@ -135,7 +142,7 @@ def pairs_along(name: str | None, side: int | None = None) -> Calls:
     def drawn(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
         rank = draw(st.integers(1, 3))
         axis = draw(st.integers(0, rank - 1))
-        shape = [draw(st.sampled_from((2, 1, 3, 0))) for _ in range(rank)]
+        shape = [*as_long_as_asked(tuple(draw(st.sampled_from((2, 1, 3, 0))) for _ in range(rank)))]
         if side is not None:
             shape[axis] = side
         other = [1 if n != axis and draw(st.booleans()) else s for n, s in enumerate(shape)]
@@ -151,7 +158,7 @@ def pairs_along(name: str | None, side: int | None = None) -> Calls:
 def tensordot_operands(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     """Two tensors and the dimensions they share: a number of them, or two lists."""
     free = draw(st.sampled_from((2, 1, 3)))
-    shared = tuple(draw(st.lists(st.sampled_from((2, 1, 3)), max_size=2)))
+    shared = as_long_as_asked(tuple(draw(st.lists(st.sampled_from((2, 1, 3)), max_size=2))))
     if draw(st.booleans()):
         shapes: tuple[Shape, Shape] = ((free, *shared), (*shared, free + 1))
         dims: Any = len(shared)
@@ -164,7 +171,7 @@ def tensordot_operands(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
 @st.composite
 def chains(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     """Three to five matrices that can be multiplied, vectors at the ends included."""
-    sides = [draw(_SIDES) for _ in range(draw(st.integers(3, 5)))]
+    sides = as_long_as_asked(tuple(draw(_SIDES) for _ in range(draw(st.integers(3, 5)))))
     shapes: list[Shape] = list(pairwise(sides))
     if draw(st.integers(0, 3)) == 3:
         shapes[0] = shapes[0][1:]

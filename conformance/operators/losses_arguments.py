@@ -14,7 +14,7 @@ from conformance.operators.arguments import SMOOTH, operand
 from conformance.operators.operator import Call, Calls
 from strategies import shapes, tensors, tensors_holding
 from strategies.devices import current_device
-from strategies.shapes import Shape
+from strategies.shapes import Shape, as_long_as_asked
 from strategies.values import raw_bytes
 
 Options = Mapping[str, Sequence[Any]]
@@ -167,7 +167,7 @@ def _class_shapes(draw: st.DrawFn, smooth: bool, ranks: Sequence[int]) -> Shape:
     if rank == 1:
         return (classes,)
     if rank == 2:
-        return (draw(st.sampled_from((3, 2, 4, 5, 1, 0))), classes)
+        return (*as_long_as_asked((draw(st.sampled_from((3, 2, 4, 5, 1, 0))),)), classes)
     limit = (24 if smooth else 60) // classes
     others = draw(shapes(min_rank=rank - 1, max_rank=rank - 1, max_elements=limit))
     return (others[0], classes, *others[1:])

@@ -111,7 +111,7 @@ def _shuffles(apart: bool, *batches: Shape, layouts: tuple[str, ...] = tuple(LAY
 
 _SHUFFLE = "torch.nn.functional.pixel_{}(x, {})"
 
-_LAWS = ("spellings", "copy", "vjp", "jvp", "adjoint", "second-derivative", "vmap", "meta")
+_LAWS = ("long", "spellings", "copy", "vjp", "jvp", "adjoint", "second-derivative", "vmap", "meta")
 _AS_OTHERS = dict.fromkeys(_LAWS, "as for one dimension of batches, or none")
 
 

@@ -14,6 +14,7 @@ from conformance.operators.arguments import operand
 from conformance.operators.operator import Call, Calls, Dtypes, Operator, Rejection
 from conformance.reference import pooling as reference
 from strategies import tensors
+from strategies.shapes import as_long_as_asked
 
 _MOSTLY = st.sampled_from((True, True, False))
 BEFORE_THREE = st.sampled_from(((2, 2), (1, 2), (2, 1), (1, 1)))
@@ -44,7 +45,8 @@ def _sliding_calls(rank: int, *, dilates: bool, divides: bool = False) -> Calls:
             keywords["dilation"] = each_side(draw, rank, 1, [2] * rank)
             dilation = sizes_of(keywords["dilation"], rank)
         reach = [d * (k - 1) + 1 for d, k in zip(dilation, sizes, strict=True)]
-        shape = [r + draw(st.integers(0, 4 if rank == 1 else 2)) for r in reach]
+        fitting = (r + draw(st.integers(0, 4 if rank == 1 else 2)) for r in reach)
+        shape = as_long_as_asked(tuple(fitting))
         if draw(st.booleans()):
             keywords["stride"] = each_side(draw, rank, 1, [3] * rank)
         if draw(st.integers(0, 3)):

@@ -18,6 +18,7 @@ from strategies import tensors
 from strategies.devices import current_device
 from strategies.dtypes import FAMILIES, supports
 from strategies.layouts import WRITABLE
+from strategies.shapes import lengthened
 
 
 class VjpProblem(NamedTuple):
@@ -78,6 +79,17 @@ def _calls(draw: st.DrawFn, case: Operator, kind: str, family: tuple[torch.dtype
 def value_calls(case: Operator) -> st.SearchStrategy[Call]:
     """Draw a legal call in any dtype that the entry names."""
     return _calls(case, case.kind, case.supported)
+
+
+_LENGTHS = st.tuples(st.sampled_from((17, 33, 67, 130)), st.integers(0, 3))
+
+
+@st.composite
+def long_calls(draw: st.DrawFn, case: Operator) -> Call:
+    """Draw a legal call whose tensors have a long side, as far as its shapes are free."""
+    side, place = draw(_LENGTHS)
+    with lengthened(side, place):
+        return draw(value_calls(case))
 
 
 def in_place_calls(case: Operator) -> st.SearchStrategy[Call]:

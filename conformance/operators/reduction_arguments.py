@@ -23,7 +23,7 @@ BOOLEANS = st.booleans()
 KEEPDIM = st.sampled_from(({}, {"keepdim": True}, {"keepdim": False}, {"keepdim": True}))
 """Whether reduced dimensions are kept: by default, or as told, most often True."""
 
-UNSIGNED_ZERO = 2.0**-10
+UNSIGNED_ZERO = 0.25
 """Equality but for the sign of zero, in ulps: of equal values, a selection may return any."""
 
 NONFINITE: Kinds = {"complex": "dyadic", "integral": "any"}

@@ -133,7 +133,7 @@ def _rejecting(legal: str, illegal: str, message: str, error: str = "ValueError"
 
 _EXACT: dict[str, Any] = {"ulps": 0, "magnitude": None, "dtypes": ("floating", torch.uint8)}
 _ELSEWHERE = dict.fromkeys(
-    ("copy", "layout", "vmap", "meta", "vjp", "jvp", "second-derivative"),
+    ("long", "copy", "layout", "vmap", "meta", "vjp", "jvp", "second-derivative"),
     "covered by the entries of each mode",
 )
 

@@ -151,6 +151,7 @@ def _index_reduce(mode: str) -> Operator:
 
 
 _VALUE_ALONE = (
+    "long",
     "spellings",
     "layout",
     "in-place",

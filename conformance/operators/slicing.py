@@ -232,7 +232,7 @@ DIAGONALS = (
 
 _REAL_DERIVATIVES = {"adjoint": "raises: no automatic differentiation of complex numbers"}
 _OVERLAPPING = ("contiguous", "overlapping", "expanded")
-_LAWS = ("layout", "copy", "vjp", "jvp", "adjoint", "second-derivative", "vmap", "meta")
+_LAWS = ("long", "layout", "copy", "vjp", "jvp", "adjoint", "second-derivative", "vmap", "meta")
 _AS_OTHERS = dict.fromkeys(_LAWS, "as for arguments that do not overlap themselves")
 
 REPLACEMENTS = (

@@ -133,7 +133,10 @@ SPLITS = (
     ),
     _splitting(
         "tensor_split", _by_tensor, reference.in_sections, variant="by-tensor",
-        excused=dict.fromkeys(("vmap", "meta"), "sections in a tensor tell the results' shapes"),
+        excused=dict.fromkeys(
+            ("vmap", "meta", "over-forward", "forward-over-reverse"),
+            "sections in a tensor tell the results' shapes",
+        ),
     ),
     _splitting(
         "hsplit", calls_with(_divisors_or_indices(lambda rank: 1 if rank > 1 else 0), min_rank=1),

@@ -46,7 +46,10 @@ def gradient(function: Callable[..., Any], points: Sequence[Array]) -> list[Arra
 
 
 RADIUS = 2.0**-7
-CIRCLE = np.exp(2j * np.pi * np.arange(16) / 16)
+# Of sixteen points on the circle: a function that is real on reals has conjugate values at
+# conjugate points, so that those of the upper half, but for its ends, count twice.
+CIRCLE = np.exp(2j * np.pi * np.arange(9) / 16)
+WEIGHTS = CIRCLE**-2 * np.array([1, 2, 2, 2, 2, 2, 2, 2, 1]) / 16
 
 
 def second_derivative(
@@ -55,15 +58,15 @@ def second_derivative(
     """Return the second derivative of ``function`` along ``direction``, and the function's size.
 
     Cauchy's integral by the trapezoidal rule on a circle (Lyness and Moler, 1967,
-    doi:10.1137/0704019): the function is analytic within 2 ``RADIUS`` times the direction. The
-    error is of the order of the size times float64's epsilon over ``RADIUS`` squared.
+    doi:10.1137/0704019): the function is analytic within 2 ``RADIUS`` times the direction, and
+    real on reals. The error is of the order of the size, or of the values that cancel in it,
+    times float64's epsilon over ``RADIUS`` squared.
     """
     samples = np.stack(
         [function(*(p + RADIUS * z * d for p, d in zip(points, direction, strict=True)))
          for z in CIRCLE]
     )  # fmt: skip
-    weights = (CIRCLE**-2).reshape((-1,) + (1,) * (samples.ndim - 1))
-    value = 2 * np.real(np.mean(samples * weights, axis=0)) / RADIUS**2
+    value = 2 * np.real(np.tensordot(WEIGHTS, samples, axes=1)) / RADIUS**2
     return value, np.max(np.abs(samples), axis=0)
 
 

@@ -60,4 +60,9 @@ SABOTEURS = (
              when(functional, "embedding_bag",
                   lambda i, *a, **k: i.dtype == torch.int32 and i.dim() == 1 and len(i) > 2,
                   lambda original, i, *a, **k: original(i.roll(1), *a, **k))),
+    Saboteur("bags-table-in-memory", "means of a table that lies with gaps are of other rows",
+             ("operators.value:embedding_bag-mean",), "result",
+             when(functional, "embedding_bag",
+                  lambda i, w, *a, **k: k.get("mode", "mean") == "mean" and not w.is_contiguous(),
+                  lambda original, i, w, *a, **k: original(i, w.flip(0), *a, **k))),
 )  # fmt: skip

@@ -84,6 +84,16 @@ def _new_leaf_at_second_step(original: Any) -> Any:
     return subtract
 
 
+def _copy_of_views(original: Any) -> Any:
+    """Save a copy of both operands where the first is a view."""
+    return lambda self, other: original(self.clone() if self._is_view() else self, other.clone())
+
+
+def _copy_of_first(original: Any) -> Any:
+    """Save a copy of the first operand where it is a view."""
+    return lambda self, other: original(self.clone() if self._is_view() else self, other)
+
+
 SABOTEURS = (
     Saboteur(
         "mask-writes-to-leaf", "x[mask] = number goes through on a leaf that requires grad",
@@ -128,5 +138,15 @@ SABOTEURS = (
         "second-update-makes-a-leaf", "the second -= under no_grad makes another leaf",
         ("in-place.update-loop",), "same memory",
         replacing(Tensor, "__isub__", _new_leaf_at_second_step),
+    ),
+    Saboteur(
+        "matmul-copies-views", "matmul saves copies of views: writes to them go unnoticed",
+        ("in-place.saved-or-not:matmul",), "raised nothing",
+        replacing(Tensor, "__matmul__", _copy_of_views),
+    ),
+    Saboteur(
+        "matmul-copies-first", "matmul saves a copy of the first operand where it is a view",
+        ("in-place.saved-or-not:matmul-first",), "raised nothing",
+        replacing(Tensor, "__matmul__", _copy_of_first),
     ),
 )  # fmt: skip

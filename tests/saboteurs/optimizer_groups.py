@@ -116,6 +116,26 @@ def _all(law: str, *labels: str) -> tuple[str, ...]:
     return tuple(f"optimizer.{law}:{label}" for label in labels)
 
 
+def _second_keeps_its_own(original: Any) -> Any:
+    def load(self: Any, state: Options) -> None:
+        own = [group["lr"] for group in self.param_groups]
+        original(self, state)
+        for group, rate in list(zip(self.param_groups, own, strict=True))[1:]:
+            group["lr"] = rate
+
+    return load
+
+
+def _later_groups_from_zero(original: Any) -> Any:
+    def initialize(self: Any, *arguments: Any, **keywords: Any) -> None:
+        original(self, *arguments, **keywords)
+        for group in self.param_groups[1:]:
+            for parameter in group["params"]:
+                self.state[parameter]["sum"].zero_()
+
+    return initialize
+
+
 SABOTEURS = (
     Saboteur(
         "second-group-betas", "Adam steps the second group with betas of the first",
@@ -161,5 +181,15 @@ SABOTEURS = (
         "empty-parameter-counts", "RMSprop's rate is off beside a parameter without elements",
         _all("empty-parameter", "RMSprop"), AFTER,
         replacing(rmsprop, "_single_tensor_rmsprop", _steps_empty),
+    ),
+    Saboteur(
+        "second-group-not-loaded", "load_state_dict leaves the rate of the second group",
+        _all("load-restores-groups", "SGD"), "lr of group 1",
+        replacing(Optimizer, "load_state_dict", _second_keeps_its_own),
+    ),
+    Saboteur(
+        "later-groups-from-zero", "Adagrad's sums of later groups begin with zero in any case",
+        _all("group-defaults", "Adagrad-accumulator"), AFTER,
+        replacing(torch.optim.Adagrad, "__init__", _later_groups_from_zero),
     ),
 )  # fmt: skip

@@ -119,6 +119,20 @@ def _all(law: str, *labels: str) -> tuple[str, ...]:
     return tuple(f"optimizer.{law}:{label}" for label in labels)
 
 
+def _times_zero(original: Any) -> Any:
+    """Zero gradients by a product: nan and infinity become nan."""
+
+    def zero_grad(self: Any, set_to_none: bool = True) -> None:
+        if set_to_none:
+            original(self)
+            return
+        for parameter in parameters_of(self):
+            if parameter.grad is not None:
+                parameter.grad.detach_().mul_(0.0)
+
+    return zero_grad
+
+
 SABOTEURS = (
     Saboteur(
         "late-rate", "Adam's rate is 1e-10 off from step 30 on",
@@ -198,5 +212,9 @@ SABOTEURS = (
         "buffer-is-gradient", "SGD's first momentum buffer is the gradient itself",
         _all("gradients-between-steps", "SGD"), "overwritten",
         each(sgd, "_single_tensor_sgd", afterwards(_buffer_is_gradient)),
+    ),
+    Saboteur(
+        "zero-by-product", "zero_grad multiplies by zero: nan stays",
+        _all("zero-grad", "SGD", "LBFGS"), "grad", replacing(Optimizer, "zero_grad", _times_zero),
     ),
 )  # fmt: skip
