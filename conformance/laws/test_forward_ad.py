@@ -202,13 +202,20 @@ def pushed(target, f, points, tangents):
 
 
 @law("forward-ad.in-place", docs=MAKE)
-@given(problem=tensors(dtype=torch.float64, layouts=WRITABLE), factor=st.sampled_from([0.5, -2.0]))
-def test_in_place(target, problem, factor):
+@given(
+    problem=tensors(dtype=torch.float64, layouts=WRITABLE),
+    factor=st.sampled_from([0.5, -2.0]),
+    write=st.sampled_from(["add_", "copy_", "setitem"]),
+)
+def test_in_place(target, problem, factor, write):
     """Writing to a tensor in place writes its tangent too, and that of a view's base."""
 
     def function(dual):
         base = torch.zeros((2, *dual.shape), dtype=dual.dtype, device=dual.device)
-        base[1].add_(dual)
+        if write == "setitem":
+            base[1] = dual
+        else:
+            getattr(base[1], write)(dual)
         base.mul_(factor)
         return base
 

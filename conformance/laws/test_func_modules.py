@@ -82,14 +82,19 @@ def test_functional_call_buffers(target, weight, x, count):
 @law("func.functional-call-restores", docs=CALL)
 @given(weight=THREE, x=THREE)
 def test_functional_call_restores(target, weight, x):
-    """After an error within the call the module has its own parameters again."""
+    """After an error within the call the module has its own parameters again.
+
+    Whether a given parameter does not fit, or all do and forward raises on its input.
+    """
     module = Affine(torch.ones_like(weight), torch.zeros_like(weight))
     before = state_of(module)
     found = torch.func.functional_call(module, {"weight": weight, "calls": weight.sum()}, (x,))
     compare.nested(found, compare.to_numpy(x) * compare.to_numpy(weight), what="result")
-    with compare.raises(RuntimeError, "must match the size of tensor"):
-        torch.func.functional_call(module, {"weight": weight.repeat(2), "calls": x.sum()}, (x,))
-    compare.fact(state_of(module), before, "the module's own state")
+    for times, entry in ((2, x), (1, x.repeat(2))):
+        given_state = {"weight": weight.repeat(times), "calls": x.sum()}
+        with compare.raises(RuntimeError, "must match the size of tensor"):
+            torch.func.functional_call(module, given_state, (entry,))
+        compare.fact(state_of(module), before, "the module's own state")
 
 
 @law("func.functional-call-gradients", docs=CALL)

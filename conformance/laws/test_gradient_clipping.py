@@ -66,7 +66,7 @@ def norm_of(arrays, kind):
 @law("clipping.norm", docs=NORM, over=NORMS)
 @given(
     grads=some_gradients(),
-    share=st.sampled_from((0.5, 0.25, 2.0, 1.0)),
+    share=st.sampled_from((0.5, 0.25, 2.0, 1.0, 64.0, inf)),
     foreach=FOREACH,
     form=st.sampled_from(FORMS),
 )

@@ -25,6 +25,16 @@ MASKED = {
     "masked_scatter": ("torch.masked_scatter", ("source",)),
 }
 
+# What writes the rows of a source at the rows that an index names, and NumPy's ufunc for it.
+BY_ROWS = {
+    "gather": ("torch.gather", None, ()),
+    "scatter_add": ("torch.scatter_add", np.add, ()),
+    "scatter_reduce-amax": ("torch.scatter_reduce", np.maximum, ("amax",)),
+}
+DIFFERENTIATED_BY_ROWS = {name: BY_ROWS[name] for name in ("gather", "scatter_add")}
+# Rows of 16 elements and more are those that a kernel for expanded indices may be meant for.
+ROWS = st.sampled_from(((1,), (3,), (2, 2), (16,), (2, 9), (33,)))
+
 
 @st.composite
 def searched(draw):
@@ -70,6 +80,65 @@ def test_gathered_back(target, arguments):
     blank = torch.zeros(tuple(source.shape), dtype=source.dtype, device=target.device)
     result = target.run("torch.scatter", blank, dim, index, read)
     compare.equal(result, expected, dtype=source.dtype)
+
+
+@st.composite
+def by_rows(draw):
+    """Draw a tensor, numbers of some of its rows, some twice, and rows to write there."""
+    row, dtype = draw(ROWS), draw(st.sampled_from((torch.float32, torch.float64)))
+    x = draw(tensors(dtype=dtype, shape=(draw(st.integers(1, 4)), *row)))
+    picks = draw(st.lists(st.integers(0, len(x) - 1), min_size=1, max_size=5))
+    return x, picks, draw(tensors(dtype=dtype, shape=(len(picks), *row)))
+
+
+def expanded_over(x, picks):
+    """Return the index that names whole rows of x: a column, expanded over their elements."""
+    column = torch.tensor(picks, device=x.device).reshape(-1, *(1 for _ in x.shape[1:]))
+    return column.expand(-1, *x.shape[1:])
+
+
+@law("gather.expanded-index", docs="torch.Tensor.expand", over=BY_ROWS)
+@given(problem=by_rows())
+def test_expanded_index(target, case, problem):
+    """An index expanded from a column of row numbers reads, adds or compares whole rows.
+
+    "Expanding a tensor does not allocate new memory", and the expanded tensor is an index like a
+    copy of it.
+    """
+    (name, combine, further), (x, picks, rows) = case, problem
+    before, written, index = compare.to_numpy(x), compare.to_numpy(rows), expanded_over(x, picks)
+    expected = before[picks] if combine is None else before.copy()
+    source = () if combine is None else (rows,)
+    if combine is not None:
+        combine.at(expected, picks, written)
+    result = target.run(name, x, 0, index, *source, *further)
+    compare.equal(result, expected, dtype=x.dtype)
+    compare.unchanged(x, before, "x")
+    compare.unchanged(rows, written, "source")
+
+
+@st.composite
+def differentiated_by_rows(draw, case):
+    x, picks, rows = draw(by_rows())
+    read = case[1] is None
+    return x, picks, rows, draw(tensors(dtype=x.dtype, shape=tuple((rows if read else x).shape)))
+
+
+@law("gather.expanded-index-gradient", docs="torch.Tensor.expand", over=DIFFERENTIATED_BY_ROWS)
+@given(problem=differentiated_by_rows)
+def test_expanded_index_gradient(target, case, problem):
+    """Through an index expanded from row numbers gradients pass row by row, duplicates summed."""
+    (name, combine, _), (x, picks, rows, cotangent) = case, problem
+    leaves = [x.detach().requires_grad_(), rows.detach().requires_grad_()]
+    source = () if combine is None else (leaves[1],)
+    target.run(name, leaves[0], 0, expanded_over(x, picks), *source).backward(cotangent)
+    upstream = compare.to_numpy(cotangent)
+    summed = np.zeros(tuple(x.shape))
+    if combine is None:
+        np.add.at(summed, picks, upstream)
+        compare.gradients(leaves, [summed, summed], [True, False])
+    else:
+        compare.gradients(leaves, [upstream, upstream[picks]], [True, True])
 
 
 @law("scatter.mask", docs="torch.Tensor.scatter_")

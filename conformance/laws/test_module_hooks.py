@@ -89,7 +89,9 @@ def test_order(target, case, program, shared, value):
 @law("module-hooks.forward-pre", docs=f"{hooks.MODULE}register_forward_pre_hook")
 @given(
     start=dyadics(),
-    replacements=st.lists(st.tuples(st.sampled_from(["none", "tuple", "kwargs"]), dyadics())),
+    replacements=st.lists(
+        st.tuples(st.sampled_from(["none", "tuple", "kwargs", "kwargs-none"]), dyadics())
+    ),
 )
 def test_forward_pre(target, start, replacements):
     """What a hook before forward returns takes the place of forward's arguments.
@@ -107,9 +109,11 @@ def test_forward_pre(target, start, replacements):
 
         def with_keywords(_, arguments, keywords):
             seen.append((arguments[1], keywords["shift"]))
+            if kind == "kwargs-none":
+                return None
             return (arguments[0], arguments[1]), {"shift": number}
 
-        if kind == "kwargs":
+        if kind.startswith("kwargs"):
             module.register_forward_pre_hook(with_keywords, with_kwargs=True)
         else:
             module.register_forward_pre_hook(hook)
@@ -120,7 +124,7 @@ def test_forward_pre(target, start, replacements):
     got = module(x, 2.0, shift=1.0)
     scale, shift, expected = 2.0, 1.0, []
     for kind, number in replacements:
-        expected.append((scale, shift if kind == "kwargs" else None))
+        expected.append((scale, shift if kind.startswith("kwargs") else None))
         scale = number if kind == "tuple" else scale
         shift = number if kind == "kwargs" else shift
     compare.fact(seen, expected, "arguments that the hooks got")

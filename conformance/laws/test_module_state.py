@@ -200,16 +200,19 @@ def test_assigns(target, old, new, flag, saved, kind):
 @given(
     dropped=st.lists(st.sampled_from(NETWORK), unique=True),
     added=st.lists(st.sampled_from(("x", "child.x", "child.leaf.x", "childx", "scratch",
-                                   "child.absent", "weight.x", "child.leaf.scale.x")), unique=True),
+                                   "child.absent", "weight.x", "child.leaf.scale.x",
+                                   "idle.x")), unique=True),
     strict=st.booleans(),
 )  # fmt: skip
 def test_keys(target, dropped, added, strict):
     """load_state_dict tells which names are missing and which unexpected, all of them.
 
     With strict=True any of them is an error; without, the others are loaded and those that are
-    missing keep their values. Buffers that do not persist, and None, are neither.
+    missing keep their values. Buffers that do not persist, and None, are neither. A submodule
+    that has no tensors has unexpected names too.
     """
     module = network(target.device)
+    module.idle = torch.nn.Identity()
     current = module.state_dict()
     state = like(current, 10.0)
     state["child.leaf.tied"] = state["child.bias"]

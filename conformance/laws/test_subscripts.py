@@ -15,7 +15,7 @@ from conformance.scenarios import memory
 from strategies import advanced_indices, basic_indices, dyadics, shapes, tensors
 from strategies.indices import index_tensor
 from strategies.layouts import WRITABLE
-from strategies.subscripts import slices
+from strategies.subscripts import masks, slices
 
 INDEXING = "tensor_view.html"
 GET = "torch.Tensor.__getitem__"
@@ -23,15 +23,33 @@ SET = "torch.Tensor.__setitem__"
 RANK_1_OR_MORE = shapes(min_rank=1, max_elements=36)
 ANY_SHAPE = shapes(max_elements=36)
 LONG_SIDES = st.sampled_from(((5,), (8,), (3, 8), (5, 8), (2, 8, 3)))
-KINDS = {"basic": "basic", "slices": "slices", "advanced": "advanced"}
+KINDS = {"basic": "basic", "slices": "slices", "advanced": "advanced", "masks": "masks"}
 ADVANCED = "advanced"
-SHAPES = {"basic": ANY_SHAPE, "slices": LONG_SIDES, "advanced": RANK_1_OR_MORE}
+SHAPES = {
+    "basic": ANY_SHAPE,
+    "slices": LONG_SIDES,
+    "advanced": RANK_1_OR_MORE,
+    "masks": st.sampled_from(((3,), (2, 3), (3, 3), (3, 2), (4, 1), (2, 2, 3), (0, 2))),
+}
+
+
+@st.composite
+def masked(draw, shape):
+    """Draw an index with a mask of some dimensions, and whole slices or nothing of the others."""
+    start = draw(st.integers(0, len(shape) - 1))
+    stop = draw(st.integers(start + 1, len(shape)))
+    whole = (slice(None),) * (len(shape) - stop)
+    rest = draw(st.sampled_from(((), whole, whole, (...,))))
+    index = (*(slice(None),) * start, draw(masks(shape[start:stop])), *rest)
+    return index if len(index) > 1 or draw(st.booleans()) else index[0]
 
 
 def indices_for(case, shape, *, duplicates=True):
     """Draw an index of one kind for a shape."""
     if case == ADVANCED:
         return advanced_indices(shape, duplicates=duplicates)
+    if case == "masks":
+        return masked(shape)
     return st.tuples(*map(slices, shape)) if case == "slices" else basic_indices(shape)
 
 

@@ -1,5 +1,6 @@
 """Views: which operations share their input's memory, and where the elements of the result lie."""
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
 
@@ -216,6 +217,33 @@ def test_contiguous(target, case, tensor):
     compare.equal(result, before, dtype=tensor.dtype)
 
 
+CLONED = {
+    "contiguous_format": tensors(values="any"),
+    "channels_last": tensors(values="any", shape=shapes(min_rank=4, max_rank=4)),
+    "channels_last_3d": tensors(values="any", shape=st.sampled_from(WIDE)),
+}
+
+
+def any_layout(case):
+    return CLONED[case]
+
+
+@law("views.clone-format", docs="torch.clone", over=FORMAT_NAMES)
+@given(tensor=any_layout)
+def test_clone_format(target, case, tensor):
+    """clone in a memory format has the tensor's values, in memory of its own that lies so.
+
+    Whatever the tensor's strides, and whether a bit says to conjugate or to negate it.
+    """
+    before = compare.to_numpy(tensor)
+    result = resolve("torch.clone")(tensor, memory_format=torch_constant(case))
+    compare.equal(result, before, dtype=tensor.dtype)
+    memory.check_shares(result, tensor, False, "clone")
+    lies_so = strides.is_contiguous(memory.geometry_of(result), case)
+    compare.fact(lies_so, True, f"result is in {case}")
+    compare.unchanged(tensor, before, "what was cloned")
+
+
 @law("views.format-rank", docs=FORMATS, over={"channels_last": 4, "channels_last_3d": 5})
 @given(tensor=strided_tensors(shape=shapes(max_rank=3)))
 def test_format_rank(target, case, tensor):
@@ -229,6 +257,50 @@ def test_format_rank(target, case, tensor):
     compare.fact(tensor.is_contiguous(memory_format=torch_constant(name)), False, "is_contiguous")
     with compare.raises(RuntimeError, f"required rank {case} tensor to use {name} format"):
         target.run("torch.Tensor.contiguous", tensor, memory_format=torch_constant(name))
+
+
+def copied_into(tensor):
+    result = torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+    return resolve("torch.Tensor.copy_")(result, tensor)
+
+
+def contiguous_copy(tensor):
+    return resolve("torch.Tensor.contiguous")(tensor)
+
+
+def contiguous_clone(tensor):
+    return resolve("torch.clone")(tensor, memory_format=torch.contiguous_format)
+
+
+def reshaped(tensor):
+    return resolve("torch.Tensor.reshape")(tensor, -1).view(tensor.shape)
+
+
+# Copies of transposed matrices go by blocks of 60 x 60 and more, with a rest at the ends.
+BLOCKS = st.sampled_from((59, 60, 61, 64, 73, 121))
+TRANSPOSED = {
+    "copy_": copied_into,
+    "contiguous": contiguous_copy,
+    "clone": contiguous_clone,
+    "reshape": reshaped,
+}
+
+
+@law("views.transposed-copy", docs="torch.Tensor.copy_", over=TRANSPOSED)
+@given(
+    sides=st.tuples(BLOCKS, BLOCKS),
+    dtype=st.sampled_from((torch.float32, torch.float64, torch.int64, torch.uint8, torch.bool)),
+)
+def test_transposed_copy(target, case, sides, dtype):
+    """A copy of a transposed matrix of thousands of elements has each of them at its place."""
+    rows, columns = sides
+    numbers = np.arange(rows * columns).reshape(sides) % 251
+    matrix = torch.from_numpy(numbers).to(target.device).to(dtype)
+    expected = compare.to_numpy(matrix).T
+    result = target.run(case, matrix.T)
+    compare.equal(result, expected, dtype=dtype)
+    compare.fact(strides.is_contiguous(memory.geometry_of(result)), True, "result is contiguous")
+    memory.check_shares(result, matrix, False, "copy")
 
 
 PRESERVING = {

@@ -134,6 +134,18 @@ def _in_place_without_tangent(original: Any) -> Any:
     return mul_
 
 
+def _copied_without_tangent(original: Any) -> Any:
+    """copy_ into a view leaves the tangent of what is copied behind."""
+
+    def copy_(self: Tensor, source: Tensor, *further: Any) -> Tensor:
+        if forward_ad._current_level >= 0 and self._is_view():
+            source = forward_ad.unpack_dual(source).primal
+        result: Tensor = original(self, source, *further)
+        return result
+
+    return copy_
+
+
 def _answering(value: Any) -> Patch:
     def instead(tensor: Tensor, tangent: Tensor, **words: Any) -> Tensor:
         return value(tensor, tangent)
@@ -204,6 +216,11 @@ SABOTEURS = (
         "in-place-keeps-tangent", "mul_ leaves the tangent as it was",
         ("forward-ad.in-place",), "tangent",
         replacing(Tensor, "mul_", _in_place_without_tangent),
+    ),
+    Saboteur(
+        "copy-into-view-without-tangent", "copy_ into a view of a dual writes no tangent",
+        ("forward-ad.in-place",), "tangent",
+        replacing(Tensor, "copy_", _copied_without_tangent),
     ),
     Saboteur(
         "expanded-primal-zeros", "a dual of an expanded primal that raises has no tangent",

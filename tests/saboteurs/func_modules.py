@@ -37,6 +37,21 @@ def _keeps_after_error(original: Any) -> Any:
     return functional_call
 
 
+def _overwrites_after_error(original: Any) -> Any:
+    """A call that raises writes given tensors that fit over the module's own values."""
+
+    def functional_call(module: Any, state: Any, *rest: Any, **words: Any) -> Any:
+        try:
+            return original(module, state, *rest, **words)
+        except RuntimeError:
+            for name, own in module.named_parameters():
+                if name in state and state[name].shape == own.shape:
+                    own.data.copy_(state[name])
+            raise
+
+    return functional_call
+
+
 def _detached_parameters(module: Any, state: Any, *rest: Any, **words: Any) -> Any:
     """Parameters named with a dot count twice in the graph."""
     if isinstance(state, tuple):
@@ -109,6 +124,11 @@ SABOTEURS = (
         "functional-call-keeps-after-error", "after an error the module holds what was given",
         ("func.functional-call-restores",), "the module's own state",
         replacing(torch.func, "functional_call", _keeps_after_error),
+    ),
+    Saboteur(
+        "functional-call-overwrites-after-error", "after an error the module has given values",
+        ("func.functional-call-restores",), "the module's own state",
+        replacing(torch.func, "functional_call", _overwrites_after_error),
     ),
     Saboteur(
         "functional-call-inner-doubled", "the gradient to an inner module's parameter is doubled",

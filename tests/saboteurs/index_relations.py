@@ -51,6 +51,32 @@ def _through_long(self: Tensor, dim: int, index: Tensor, *source: Tensor) -> Ten
     return torch.gather(self, dim, index.long())
 
 
+def _is_expanded(self: Tensor, dim: int, index: Tensor, *_: Any) -> bool:
+    return index.dim() > 1 and index.stride(0) > 0 and not any(index.stride()[1:])
+
+
+def _one_row(self: Tensor, dim: int, index: Tensor, *further: Any) -> tuple[Any, Any]:
+    if _is_expanded(self, dim, index):
+        index = index[:1].expand_as(index)
+    return (self, dim, index, *further), {}
+
+
+def _largest_alone(
+    self: Tensor, dim: int, index: Tensor, source: Tensor, mode: str
+) -> tuple[Any, Any]:
+    expanded = _is_expanded(self, dim, index)
+    return (self, dim, index, source, mode), {"include_self": not expanded}
+
+
+def _half_of_wide_rows(self: Tensor, dim: int, index: Tensor, *_: Any) -> bool:
+    return _is_expanded(self, dim, index) and index[0].numel() >= 16
+
+
+def _with_half_gradient(result: Tensor) -> Tensor:
+    result.register_hook(lambda gradient: gradient / 2)
+    return result
+
+
 SABOTEURS = (
     Saboteur(
         "argmax-negative-dim", "argmax along a negative dimension finds the first",
@@ -72,6 +98,31 @@ SABOTEURS = (
     Saboteur(
         "scatter-square", "scatter into a square goes along dimension 1",
         ("scatter.row",), "way", rewriting(torch, "scatter", _other_dimension),
+    ),
+    Saboteur(
+        "gather-expanded-row", "gather by an expanded index reads its first row everywhere",
+        ("gather.expanded-index:gather",), "result",
+        rewriting(torch, "gather", _one_row),
+    ),
+    Saboteur(
+        "scatter-add-expanded-row", "scatter_add by an expanded index adds to one row",
+        ("gather.expanded-index:scatter_add",), "result",
+        rewriting(torch, "scatter_add", _one_row),
+    ),
+    Saboteur(
+        "scatter-reduce-expanded", "scatter_reduce by an expanded index leaves self out",
+        ("gather.expanded-index:scatter_reduce-amax",), "result",
+        rewriting(torch, "scatter_reduce", _largest_alone),
+    ),
+    Saboteur(
+        "gather-expanded-gradient", "gather of rows of 16 passes half of the gradient",
+        ("gather.expanded-index-gradient:gather",), "grad of leaf 0",
+        when(torch, "gather", _half_of_wide_rows, _with_half_gradient),
+    ),
+    Saboteur(
+        "scatter-add-expanded-gradient", "scatter_add of rows of 16 passes half of the gradient",
+        ("gather.expanded-index-gradient:scatter_add",), "grad of leaf",
+        when(torch, "scatter_add", _half_of_wide_rows, _with_half_gradient),
     ),
     Saboteur(
         "gather-narrow", "gather takes positions of any integral dtype",

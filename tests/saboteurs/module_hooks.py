@@ -41,6 +41,20 @@ def _keywords_kept(original: Any) -> Any:
     return register
 
 
+def _none_drops_keywords(original: Any) -> Any:
+    """A hook that gets keyword arguments and returns None leaves forward without them."""
+
+    def register(self: Module, hook: Any, *, with_kwargs: bool = False, **keywords: Any) -> Any:
+        def faulty(module: Module, arguments: Any, words: Any) -> Any:
+            result = hook(module, arguments, words)
+            return (arguments, {}) if result is None else result
+
+        given = faulty if with_kwargs else hook
+        return original(self, given, with_kwargs=with_kwargs, **keywords)
+
+    return register
+
+
 def _single_value_ignored(hook: Any) -> Any:
     def faulty(*arguments: Any) -> Any:
         result = hook(*arguments)
@@ -137,6 +151,11 @@ SABOTEURS = (
         "later-keywords-kept", "keyword arguments that a later hook returns are ignored",
         ("module-hooks.forward-pre",), "",
         replacing(Module, "register_forward_pre_hook", _keywords_kept),
+    ),
+    Saboteur(
+        "none-drops-keywords", "a hook with keywords that returns None drops them",
+        ("module-hooks.forward-pre",), "",
+        replacing(Module, "register_forward_pre_hook", _none_drops_keywords),
     ),
     Saboteur(
         "single-value-ignored", "a single value that a hook before forward returns is ignored",

@@ -35,6 +35,19 @@ def _saves_transient(original: Any) -> Any:
     return save
 
 
+def _idle_silent(original: Any) -> Any:
+    """A submodule without tensors tells no unexpected names."""
+
+    def load(self: Module, state: Any, prefix: str, *rest: Any) -> None:
+        unexpected = rest[3]
+        told = len(unexpected)
+        original(self, state, prefix, *rest)
+        if prefix and not self._parameters and not self._buffers and not self._modules:
+            del unexpected[told:]
+
+    return load
+
+
 def _loads(change: Any) -> Any:
     """Patch what a module loads: ``change(module, state, prefix)`` comes after it."""
 
@@ -181,6 +194,9 @@ SABOTEURS = (
     Saboteur("state-one-missing", "one missing name is told",
              ("module-state.keys",), "missing keys",
              after(Module, "load_state_dict", _first_missing_only)),
+    Saboteur("state-idle-unexpected", "a submodule without tensors tells no unexpected names",
+             ("module-state.keys",), "",
+             replacing(Module, "_load_from_state_dict", _idle_silent)),
     Saboteur("state-deep-unexpected", "unexpected names of grandchildren are not told",
              ("module-state.keys",), "unexpected keys",
              after(Module, "load_state_dict", _silent_unexpected)),

@@ -116,6 +116,31 @@ def _flipped(original: Any, x: Tensor, index: Any) -> Tensor:
     return x.flip(0)
 
 
+def _mask_then_slice(x: Tensor, index: Any, *_: Any) -> bool:
+    items = _items(index)
+    masks = isinstance(items[0], Tensor) and items[0].dtype == torch.bool and items[0].dim() == 1
+    return masks and len(items) == 2 and items[1] == slice(None)
+
+
+def _slice_then_mask(x: Tensor, index: Any, *_: Any) -> bool:
+    items = _items(index)
+    last = items[-1]
+    return len(items) > 1 and isinstance(last, Tensor) and last.dtype == torch.bool
+
+
+def _mask_last(original: Any, x: Tensor, index: Any, value: Any) -> Any:
+    return original(x, index[::-1], value)
+
+
+def _masked_first(original: Any, x: Tensor, index: Any) -> Tensor:
+    found: Tensor = original(x, index)
+    return found.movedim(-1, 0).reshape(found.shape)
+
+
+def _backwards(original: Any, x: Tensor, index: Any, value: Tensor) -> Any:
+    return original(x, index, value.flip(-1) if value.dim() else value)
+
+
 SABOTEURS = (
     Saboteur(
         "subscripts-list-reversed", "x[[i, j], ...] reads j first",
@@ -127,6 +152,33 @@ SABOTEURS = (
         "subscripts-steps-of-three", "x[::3] reads every second element",
         ("subscripts.read:slices",), "result",
         replacing(Tensor, "__getitem__", where(_steps_of_three, _steps_of_two)),
+    ),
+    Saboteur(
+        "subscripts-number-by-mask", "x[mask, :] = number writes to columns",
+        ("subscripts.write-number:masks",), "",
+        replacing(Tensor, "__setitem__", where(
+            lambda x, index, value: _mask_then_slice(x, index) and not isinstance(value, Tensor),
+            _mask_last)),
+    ),
+    Saboteur(
+        "subscripts-mask-behind-slice", "x[:, mask] has the masked dimension first",
+        ("subscripts.read:masks",), "result",
+        replacing(Tensor, "__getitem__", where(_slice_then_mask, _masked_first)),
+    ),
+    Saboteur(
+        "subscripts-written-backwards", "x[:, mask] = value writes value backwards",
+        ("subscripts.write:masks",), "x",
+        replacing(Tensor, "__setitem__", where(_slice_then_mask, _backwards)),
+    ),
+    Saboteur(
+        "subscripts-masked-gradient", "the gradient of x[:, mask] is doubled",
+        ("subscripts.gradient-read:masks",), "grad of leaf 0",
+        replacing(Tensor, "__getitem__", where(_slice_then_mask, _scaled(2.0))),
+    ),
+    Saboteur(
+        "subscripts-gradient-to-masked", "a value written by x[:, mask] has the gradient backwards",
+        ("subscripts.gradient-write:masks",), "leaf",
+        replacing(Tensor, "__setitem__", where(_slice_then_mask, _backwards)),
     ),
     Saboteur(
         "subscripts-none-copies", "x[None] is a copy",

@@ -123,6 +123,41 @@ def _clone_of_repeated(original: Any) -> Any:
     return clone
 
 
+def _is_large_transpose(tensor: Tensor) -> bool:
+    return tensor.dim() == 2 and tensor.numel() >= 3600 and tensor.stride(0) == 1
+
+
+def _last_row_left(result: Tensor) -> Tensor:
+    result[-1] = result[0]
+    return result
+
+
+def _spoilt_copy(original: Any, self: Tensor, *a: Any, **k: Any) -> Any:
+    """Copies of large transposed matrices end in the first row."""
+    source = a[0] if a and isinstance(a[0], Tensor) else self
+    result = original(self, *a, **k)
+    return _last_row_left(result) if _is_large_transpose(source) else result
+
+
+def _spoilt_clone(original: Any) -> Any:
+    return lambda tensor, **k: _spoilt_copy(original, tensor, **k)
+
+
+def _clones(change: Callable[[Tensor], Tensor], when: When) -> Patch:
+    """clone in a memory format clones a changed tensor when the tensor and the format say so."""
+
+    def make(original: Any) -> Any:
+        def clone(tensor: Tensor, *, memory_format: Any = None) -> Tensor:
+            if memory_format is None:
+                return original(tensor)
+            other = change(tensor) if when(tensor, memory_format) else tensor
+            return original(other, memory_format=memory_format)
+
+        return clone
+
+    return replacing(torch, "clone", make)
+
+
 SABOTEURS = (
     Saboteur(
         "permute-copies-negative-dims", "permute copies where a dimension is negative",
@@ -147,6 +182,39 @@ SABOTEURS = (
         "narrow-copies-whole", "narrow to the whole side copies",
         ("views.geometry:narrow",), "view shares storage",
         copying("narrow", lambda self, dim, start, length: self.shape[dim] == length),
+    ),
+    Saboteur(
+        "clone-format-unconjugated", "a contiguous clone of a conjugate view is not conjugated",
+        ("views.clone-format:contiguous_format",), "result",
+        _clones(torch.conj, lambda tensor, wanted: tensor.is_conj()),
+    ),
+    Saboteur(
+        "clone-format-negated", "clone in channels_last forgets that a view is negated",
+        ("views.clone-format:channels_last",), "result",
+        _clones(torch.neg, lambda tensor, wanted: tensor.is_neg()),
+    ),
+    Saboteur(
+        "clone-format-3d-flipped", "clone in channels_last_3d reverses the last dimension of gaps",
+        ("views.clone-format:channels_last_3d",), "result",
+        _clones(lambda tensor: tensor.flip(-1), lambda tensor, wanted: tensor.stride(-1) == 2),
+    ),
+    Saboteur(
+        "copy-transposed-blocks", "copy_ of a large transposed matrix leaves its last row",
+        ("views.transposed-copy:copy_",), "result", method("copy_", _spoilt_copy),
+    ),
+    Saboteur(
+        "contiguous-transposed-blocks", "contiguous of a large transposed matrix: the last row",
+        ("views.transposed-copy:contiguous",), "result", method("contiguous", _spoilt_copy),
+    ),
+    Saboteur(
+        "clone-transposed-blocks", "a contiguous clone of a large transposed matrix: the last row",
+        ("views.transposed-copy:clone",), "result", replacing(torch, "clone", _spoilt_clone),
+    ),
+    Saboteur(
+        "reshape-transposed-blocks", "reshape of a large transposed matrix ends in zeros",
+        ("views.transposed-copy:reshape",), "result", method("reshape", lambda o, self, *a: (
+            o(self, *a).index_fill_(0, torch.tensor([self.numel() - 1]), 9)
+            if _is_large_transpose(self) else o(self, *a))),
     ),
     Saboteur(
         "diagonal-off-by-one", "diagonal with offset -2 returns the one of offset -1",
