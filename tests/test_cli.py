@@ -14,8 +14,9 @@ import pytest
 
 from conformance.claims import Claim
 from conformance.cli import COMMANDS, main, parsers, reference
-from conformance.commands import explain
+from conformance.commands import explain, names
 from conformance.commands.command import Command
+from conformance.commands.listing import LISTS
 from conformance.commands.run import pytest_arguments
 from conformance.law import shipped_laws
 from tests.records import HOLDS, VIOLATED, run_line, write_record
@@ -167,6 +168,21 @@ def listed(kind: str, captured: Captured, *globs: str) -> list[dict[str, Any]]:
     return found
 
 
+def test_a_list_of_nothing_says_what_there_is(capsys: Captured) -> None:
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    assert [line.split()[0] for line in shown.splitlines()[: len(LISTS)]] == list(LISTS)
+    assert "conformance list laws" in shown
+    assert main(["list", "--json"]) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == list(LISTS)
+
+
+def test_the_package_is_the_command() -> None:
+    command = [sys.executable, "-m", "conformance", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("autograd-conformance ")
+
+
 def test_laws_are_listed(capsys: Captured) -> None:
     found = listed("laws", capsys, "gather*", "detach.cuts-gradient")
     names = [row["name"] for row in found]
@@ -267,6 +283,13 @@ def test_a_script_is_printed_as_it_is(tmp_path: Path, capsys: Captured) -> None:
     assert capsys.readouterr().out == "print('here')\n"
 
 
+NAMES = {
+    "laws": ["sum.adds", "sum.twice", "sum.twice:a", "sum.twice:b"],
+    "chapters": ["accumulation", "backward"],
+    "targets": ["cpu", "cpu/compile:eager", "cpu/vmap"],
+}
+
+
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
 def test_bash_completes(capsys: Captured, tmp_path: Path) -> None:
     pytest.importorskip("shtab", reason="the extra 'completion' is not installed")
@@ -284,6 +307,51 @@ def test_bash_completes(capsys: Captured, tmp_path: Path) -> None:
     assert complete("run", "--prof") == ["--profile"]
     assert complete("run", "--profile", "th") == ["thorough"]
     assert complete("list", "o") == ["operators"]
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+def test_bash_completes_names(
+    capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("shtab", reason="the extra 'completion' is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for kind, known in NAMES.items():
+        monkeypatch.setattr(names, "_listed", lambda _, known=known: known)
+        assert names.names(kind) == known
+    assert main(["completion", "bash"]) == 0
+    script = tmp_path / "completion.sh"
+    script.write_text(capsys.readouterr().out)
+
+    def complete(line: str) -> list[str]:
+        words = line.split(" ")
+        ask = (
+            f'source {script}; conformance() {{ "{sys.executable}" -m conformance "$@"; }}; '
+            f"COMP_WORDS=({' '.join(map(repr, words))}); COMP_CWORD={len(words) - 1}; "
+            "_shtab_conformance; printf '%s\\n' \"${COMPREPLY[@]}\""
+        )
+        done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    assert complete("conformance run --law sum") == ["sum.adds", "sum.twice"]
+    assert complete("conformance explain sum.t") == ["sum.twice"]
+    assert complete("conformance explain sum.twice:b") == ["sum.twice:b"]
+    assert complete("conformance run --chapter a") == ["accumulation"]
+    assert complete("conformance run --target cpu/compile:") == ["cpu/compile:eager"]
+
+
+def test_names_are_listed_anew_when_the_suite_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(names, "_listed", lambda _: ["old"])
+    assert names.names("laws") == ["old"]
+    monkeypatch.setattr(names, "_listed", lambda _: ["new"])
+    assert names.names("laws") == ["old"]
+    monkeypatch.setattr(names, "_stamp", lambda: "changed")
+    assert names.names("laws") == ["new"]
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # in which no folder can be made
+    assert names.names("laws") == ["new"]
 
 
 def test_a_missing_extra_is_named(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
