@@ -1,7 +1,7 @@
 """Build the site: run the laws, try the saboteurs, write the pages from what both have shown.
 
-``python docs/build.py [OPTION...]`` hands its options to the run of the laws. A site of such a run is
-one to look at: it leaves out the saboteurs, who take the most of the time.
+``python docs/build.py [OPTION...]`` hands its options to the run of the laws. A site of such a run
+is one to look at: it leaves out the saboteurs, who take the most of the time.
 ``tox -e docs -- --profile smoke`` builds it in minutes.
 """
 
