@@ -13,6 +13,7 @@ from pathlib import Path
 from conformance.claims import SHIPPED as CLAIMS
 from conformance.claims import Claim, read_claims
 from conformance.law import Law, shipped_laws
+from conformance.operators import OPERATORS
 from conformance.profiles import DEFAULT, PROFILES
 from conformance.report.chapter_pages import (
     chapter_page,
@@ -27,7 +28,7 @@ from conformance.report.law_samples import Sample, law_samples
 from conformance.report.operator_pages import operator_pages
 from conformance.report.optimizer_pages import optimizer_pages
 from conformance.report.text import FILTER, filtered, page, prose, table
-from conformance.report.verified import Verified, read_verified
+from conformance.report.verified import Verified, counted_badges, read_verified
 
 Kills = Sequence[Mapping[str, str]]
 
@@ -66,7 +67,8 @@ def write_pages(
     }
     files = {f"{name}.md": text for name, text in pages.items()}
     scripts = {f"handbook/{example_file(name)}": s.script for name, s in samples.items()}
-    _write({**files, **scripts, "profiles.txt": profile_table()}, folder)
+    tables = {"profiles.txt": profile_table(), "counts.txt": counts(laws, claims, verified)}
+    _write({**files, **scripts, **tables}, folder)
 
 
 def _write(files: Mapping[str, str], folder: Path) -> None:
@@ -112,6 +114,17 @@ def claims_of(claims: Sequence[Claim], law_ids: Sequence[str]) -> dict[str, list
             for law_id in [glob] if glob in known else matching(law_ids, glob):
                 found.setdefault(law_id, []).append(claim)
     return found
+
+
+def counts(laws: Sequence[Law], claims: Sequence[Claim], verified: Verified) -> str:
+    """Return what there is, and what the run has found, for the first page."""
+    lines = verified.lines(law_id for law in laws for law_id in law.ids())
+    return page(
+        f"**{len(laws):,} laws** over **{len(OPERATORS)} operators** and all optimizers, in "
+        f"{len(lines):,} cases: {counted_badges(lines)} And **{len(claims)} claims** of widely "
+        "read tutorials, put to the test.",
+        verified.note(),
+    )
 
 
 def profile_table() -> str:
