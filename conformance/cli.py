@@ -62,11 +62,12 @@ def reference() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status: 2 if it could not be done."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    whole, _ = parsers()
+    whole, by_name = parsers()
     options, unknown = whole.parse_known_args(given)
     command: Command = options.chosen
     options.given = given[1:]
-    options.parser = whole
+    options.parser, options.unknown = whole, unknown
+    options.known = list(by_name[command.name]._option_string_actions)
     try:
         if unknown and not command.forwards:
             raise CommandError(

@@ -15,9 +15,9 @@ import pytest
 from conformance.claims import Claim
 from conformance.cli import COMMANDS, main, parsers, reference
 from conformance.commands import explain, names
-from conformance.commands.command import Command
+from conformance.commands.command import Command, CommandError
 from conformance.commands.listing import LISTS
-from conformance.commands.run import pytest_arguments
+from conformance.commands.run import check_spelling, pytest_arguments
 from conformance.law import shipped_laws
 from tests.records import HOLDS, VIOLATED, run_line, write_record
 
@@ -116,6 +116,8 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     ),
     "script of what holds": (["script", "good.jsonl", "sum.adds"], "its verdict is holds"),
     "unknown shell": (["completion", "fish"], "invalid choice: 'fish'"),
+    "an option with a typo": (["run", "--profle", "ci"], "'--profle'; did you mean --profile?"),
+    "processes": (["run", "-n", "many"], "'many' is no number of processes; write 4, auto or 0"),
     "examples": (["run", "--max-examples", "none"], "write 1 or more"),
     "shard": (["run", "--shard", "9/8"], "'9/8' is no shard; write such as 2/8"),
     "shard without count": (["run", "--shard", "2"], "'2' is no shard"),
@@ -263,6 +265,12 @@ def test_a_run_uses_every_core_unless_told(monkeypatch: pytest.MonkeyPatch) -> N
     assert arguments("--law", "a", "-x") == [*arguments(), "--law", "a", "-x"]
     assert arguments("-n", "0")[2:] == ["-n", "0"]
     assert arguments("-n3", "-v")[2:] == ["-n3", "-v"]
+
+
+def test_an_option_of_pytest_is_no_mistake() -> None:
+    check_spelling(["--durations=3", "--durations-min", "x"], ["--deviations", "--duration"])
+    with pytest.raises(CommandError, match="did you mean --duration"):
+        check_spelling(["--duratoin=3"], ["--deviations", "--duration"])
 
 
 def test_a_run_is_pytests(tmp_path: Path) -> None:

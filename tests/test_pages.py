@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,18 @@ def test_pages_do_not_reach_each_other() -> None:
     assert not run_blocks([">>> import torch\n>>> torch.ones(1).dtype\ntorch.float32\n"]).failures
     assert run_blocks(["import os; os._exit(3)"]).failures == ((0, "the process died"),)
     assert run_blocks(["print('still there')"]).output == "still there\n"
+
+
+def test_the_commands_of_the_readme_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(DOCS)
+    check_command = import_module("extensions.commands").check_command
+    blocks = re.findall(r"^```sh\n(.*?)^```", (DOCS.parent / "README.md").read_text(), re.M | re.S)
+    lines = [line for block in blocks for line in block.splitlines() if line]
+    assert len(lines) > 15
+    for line in lines:
+        check_command(line)
+    with pytest.raises(ValueError, match="no option --recrod"):
+        check_command("cd a && b/bin/conformance diff a b --recrod c")
 
 
 @pytest.mark.parametrize(
