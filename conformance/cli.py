@@ -51,24 +51,23 @@ def parsers(width: int | None = None) -> tuple[Parser, dict[str, Parser]]:
 
 
 def reference() -> str:
-    """Return the page of the documentation that shows the help of every command, as MyST."""
-    _, by_name = parsers(width=96)
-    sections = [
+    """Return the help of every command as MyST, a section each, for the documentation."""
+    _, by_name = parsers(width=80)
+    return "\n\n".join(
         f"## conformance {command.name}\n\n```text\n{by_name[command.name].format_help()}```"
         for command in COMMANDS
-    ]
-    begin = "`pip install .` brings the command `conformance`; `pytest` runs the laws without it."
-    return "\n\n".join(["# Command line", begin, *sections]) + "\n"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status: 2 if it could not be done."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    whole, _ = parsers()
+    whole, by_name = parsers()
     options, unknown = whole.parse_known_args(given)
     command: Command = options.chosen
     options.given = given[1:]
-    options.parser = whole
+    options.parser, options.unknown = whole, unknown
+    options.known = list(by_name[command.name]._option_string_actions)
     try:
         if unknown and not command.forwards:
             raise CommandError(

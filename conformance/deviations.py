@@ -156,7 +156,9 @@ def read_tables(path: Path, kind: str) -> list[tuple[dict[str, Any], str]]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise DeviationsError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DeviationsError(
+            f"{path}: cannot be read ({error.strerror}); name a file with [[{kind}]] tables"
+        ) from error
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -241,13 +243,20 @@ def covering(
     return next((d for d in found if "/" in d.target), found[0] if found else None)
 
 
-def check_matches(deviations: Iterable[Entry], known: Sequence[str]) -> None:
-    """Raise :class:`DeviationsError` for an entry whose glob matches no law id."""
+def _nearest(glob: str, known: Sequence[str]) -> str:
+    """Return a hint at what was meant: all cases of a law, or a law of nearly that id."""
     from conformance.selection import nearest
 
+    if any(fnmatchcase(law_id.partition(":")[0], glob) for law_id in known):
+        return f"for all of its cases write {glob + ':*'!r}"
+    return nearest(glob, known)
+
+
+def check_matches(deviations: Iterable[Entry], known: Sequence[str]) -> None:
+    """Raise :class:`DeviationsError` for an entry whose glob matches no law id."""
     for deviation in deviations:
         if not any(fnmatchcase(law_id, deviation.law) for law_id in known):
             raise DeviationsError(
                 f"{deviation.where}: law = {deviation.law!r} matches no law; "
-                f"{nearest(deviation.law, known)}"
+                f"{_nearest(deviation.law, known)}"
             )

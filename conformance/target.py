@@ -110,8 +110,11 @@ def open_target(text: str) -> Target:
     except RuntimeError as error:
         known = str(error).partition("Expected one of ")[2].partition(" device type")[0]
         near = difflib.get_close_matches(name, known.split(", "), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"torch knows {known or 'it not'}"
-        raise TargetError(f"--target {text}: no device {name!r}; {hint}") from error
+        hint = f"did you mean {near[0]!r}?" if near else f"torch knows {known or 'none such'}."
+        raise TargetError(
+            f"--target {text}: no device {name!r}; {hint} Those of this machine: "
+            "conformance list targets"
+        ) from error
     try:
         device = torch.zeros(1).to(device).device  # with its index, as tensors name it
     except Exception as error:  # the type depends on the backend

@@ -30,6 +30,7 @@ html_theme = "furo"
 html_title = f"autograd-conformance {release}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["filter.js"]
 html_show_sphinx = False
 html_show_copyright = False
 html_show_sourcelink = False
@@ -48,7 +49,8 @@ linkcheck_workers = 4
 def _write_pages(_: Sphinx) -> None:
     """Take the run of this machine first, then what was recorded elsewhere."""
     others = sorted(set(BUILD.glob("*.jsonl")) - {BUILD / "cpu.jsonl"})
-    kills = json.loads((BUILD / "saboteurs.json").read_text())
+    table = BUILD / "saboteurs.json"
+    kills = json.loads(table.read_text()) if table.exists() else None
     write_pages([BUILD / "cpu.jsonl", *others], kills, HERE / "semantics", HERE / "handbook")
 
 

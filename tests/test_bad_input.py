@@ -13,6 +13,7 @@ USAGE_ERROR = 4
 
 CASES: dict[str, tuple[list[str], str]] = {
     "unknown device": (["--target", "gpu"], "no device 'gpu'"),
+    "devices there are": (["--target", "gpu"], "conformance list targets"),
     "device with a typo": (["--target", "cdua"], "did you mean 'cuda'?"),
     "unavailable device": (["--target", "xpu:7"], "device 'xpu:7' is not available here"),
     "no device": (["--target", "/eager"], "names no device"),
@@ -28,6 +29,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "deviations not TOML": (["--deviations", "broken.toml"], "broken.toml:3: not TOML"),
     "deviation without reason": (["--deviations", "reasonless.toml"], "reasonless.toml:2: this"),
     "deviation of no law": (["--deviations", "lawless.toml"], "lawless.toml:2: law = 'scater.*'"),
+    "deviation of all cases": (["--deviations", "cases.toml"], "write 'scatter.values:*'"),
     "version range": (["--deviations", "version.toml"], "'2.9 or so' is no version range"),
     "inputs": (["--deviations", "inputs.toml"], "inputs.toml:1: inputs is no expression"),
     "inputs alone": (["--deviations", "alone.toml"], "alone.toml:1: inputs needs a counterexample"),
@@ -52,6 +54,7 @@ FILES = {
     "broken.toml": "[[deviation]]\nlaw = 'x'\ntarget = \n",
     "reasonless.toml": "# mine\n[[deviation]]\nlaw = 'scatter*'\n",
     "lawless.toml": "\n" + _ENTRY.format(law="scater.*", torch=""),
+    "cases.toml": _ENTRY.format(law="scatter.values", torch=""),
     "version.toml": _ENTRY.format(law="scatter.*", torch="2.9 or so"),
     "script.toml": _ENTRY.format(law="scatter.*", torch="") + "counterexample = 'assert ='\n",
     "inputs.toml": _ENTRY.format(law="scatter.*", torch="") + "inputs = 'x ='\n",

@@ -14,9 +14,10 @@ import pytest
 
 from conformance.claims import Claim
 from conformance.cli import COMMANDS, main, parsers, reference
-from conformance.commands import explain
-from conformance.commands.command import Command
-from conformance.commands.run import pytest_arguments
+from conformance.commands import explain, names
+from conformance.commands.command import Command, CommandError
+from conformance.commands.listing import LISTS
+from conformance.commands.run import check_spelling, pytest_arguments
 from conformance.law import shipped_laws
 from tests.records import HOLDS, VIOLATED, run_line, write_record
 
@@ -115,6 +116,8 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     ),
     "script of what holds": (["script", "good.jsonl", "sum.adds"], "its verdict is holds"),
     "unknown shell": (["completion", "fish"], "invalid choice: 'fish'"),
+    "an option with a typo": (["run", "--profle", "ci"], "'--profle'; did you mean --profile?"),
+    "processes": (["run", "-n", "many"], "'many' is no number of processes; write 4, auto or 0"),
     "examples": (["run", "--max-examples", "none"], "write 1 or more"),
     "shard": (["run", "--shard", "9/8"], "'9/8' is no shard; write such as 2/8"),
     "shard without count": (["run", "--shard", "2"], "'2' is no shard"),
@@ -165,6 +168,21 @@ def listed(kind: str, captured: Captured, *globs: str) -> list[dict[str, Any]]:
     shown = captured.readouterr().out.splitlines()
     assert [line.split()[0] for line in shown] == [row["name"] for row in found]
     return found
+
+
+def test_a_list_of_nothing_says_what_there_is(capsys: Captured) -> None:
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    assert [line.split()[0] for line in shown.splitlines()[: len(LISTS)]] == list(LISTS)
+    assert "conformance list laws" in shown
+    assert main(["list", "--json"]) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == list(LISTS)
+
+
+def test_the_package_is_the_command() -> None:
+    command = [sys.executable, "-m", "conformance", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("autograd-conformance ")
 
 
 def test_laws_are_listed(capsys: Captured) -> None:
@@ -249,6 +267,12 @@ def test_a_run_uses_every_core_unless_told(monkeypatch: pytest.MonkeyPatch) -> N
     assert arguments("-n3", "-v")[2:] == ["-n3", "-v"]
 
 
+def test_an_option_of_pytest_is_no_mistake() -> None:
+    check_spelling(["--durations=3", "--durations-min", "x"], ["--deviations", "--duration"])
+    with pytest.raises(CommandError, match="did you mean --duration"):
+        check_spelling(["--duratoin=3"], ["--deviations", "--duration"])
+
+
 def test_a_run_is_pytests(tmp_path: Path) -> None:
     """Its options reach pytest, and its exit code and output are pytest's."""
     command = [sys.executable, "-m", "conformance.cli", "run", "-n", "0", "-p", "no:cacheprovider"]
@@ -265,6 +289,13 @@ def test_a_script_is_printed_as_it_is(tmp_path: Path, capsys: Captured) -> None:
     record = write_record(tmp_path / "r.jsonl", [VIOLATED])
     assert main(["script", str(record), "sum*"]) == 0
     assert capsys.readouterr().out == "print('here')\n"
+
+
+NAMES = {
+    "laws": ["sum.adds", "sum.twice", "sum.twice:a", "sum.twice:b"],
+    "chapters": ["accumulation", "backward"],
+    "targets": ["cpu", "cpu/compile:eager", "cpu/vmap"],
+}
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
@@ -284,6 +315,51 @@ def test_bash_completes(capsys: Captured, tmp_path: Path) -> None:
     assert complete("run", "--prof") == ["--profile"]
     assert complete("run", "--profile", "th") == ["thorough"]
     assert complete("list", "o") == ["operators"]
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+def test_bash_completes_names(
+    capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("shtab", reason="the extra 'completion' is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for kind, known in NAMES.items():
+        monkeypatch.setattr(names, "_listed", lambda _, known=known: known)
+        assert names.names(kind) == known
+    assert main(["completion", "bash"]) == 0
+    script = tmp_path / "completion.sh"
+    script.write_text(capsys.readouterr().out)
+
+    def complete(line: str) -> list[str]:
+        words = line.split(" ")
+        ask = (
+            f'source {script}; conformance() {{ "{sys.executable}" -m conformance "$@"; }}; '
+            f"COMP_WORDS=({' '.join(map(repr, words))}); COMP_CWORD={len(words) - 1}; "
+            "_shtab_conformance; printf '%s\\n' \"${COMPREPLY[@]}\""
+        )
+        done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    assert complete("conformance run --law sum") == ["sum.adds", "sum.twice"]
+    assert complete("conformance explain sum.t") == ["sum.twice"]
+    assert complete("conformance explain sum.twice:b") == ["sum.twice:b"]
+    assert complete("conformance run --chapter a") == ["accumulation"]
+    assert complete("conformance run --target cpu/compile:") == ["cpu/compile:eager"]
+
+
+def test_names_are_listed_anew_when_the_suite_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(names, "_listed", lambda _: ["old"])
+    assert names.names("laws") == ["old"]
+    monkeypatch.setattr(names, "_listed", lambda _: ["new"])
+    assert names.names("laws") == ["old"]
+    monkeypatch.setattr(names, "_stamp", lambda: "changed")
+    assert names.names("laws") == ["new"]
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # in which no folder can be made
+    assert names.names("laws") == ["new"]
 
 
 def test_a_missing_extra_is_named(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

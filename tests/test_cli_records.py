@@ -28,6 +28,17 @@ Captured = pytest.CaptureFixture[str]
 OTHER = replace(HOLDS, law="sum.of-nothing")
 
 
+def test_a_record_that_did_not_end_is_told(tmp_path: Path, capsys: Captured) -> None:
+    whole = str(write_record(tmp_path / "whole.jsonl", [HOLDS]))
+    killed = str(write_record(tmp_path / "killed.jsonl", [HOLDS], ended=False))
+    for command in (["report", killed, "-o", str(tmp_path / "page")], ["diff", killed, whole]):
+        assert main(command) == 0
+        told = f"conformance {command[0]}: {killed}: the run did not end\n"
+        assert capsys.readouterr().err == told
+    assert main(["diff", whole, whole]) == 0
+    assert capsys.readouterr().err == ""
+
+
 # -- merge and shards ------------------------------------------------------------------------
 
 

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conformance.claims import Claim
+from conformance.deviations import SHIPPED, read_deviations
 from conformance.law import Law, shipped_laws
+from conformance.operators import OPERATORS
 from conformance.report.chapter_pages import chapter_page, chapters_of, contents_pages
 from conformance.report.claim_pages import claim_pages, output_of
 from conformance.report.contents import PARTS, parts_of
-from conformance.report.examples import run_blocks
+from conformance.report.deviation_pages import deviation_pages
+from conformance.report.examples import Outcome, run_blocks
 from conformance.report.law_links import law_link
+from conformance.report.law_samples import Sample, law_sample
 from conformance.report.operator_pages import operator_pages
 from conformance.report.optimizer_pages import optimizer_pages
-from conformance.report.pages import claims_of, deviations_page, saboteurs_page
+from conformance.report.pages import claims_of, saboteurs_page
+from conformance.report.samples import sample
 from conformance.report.text import prose, sentence, table
 from conformance.report.verified import Verified, read_verified
 from strategies.optimizer_tables import OPTIONS
@@ -91,7 +97,8 @@ def chapter(tmp_path: Path, laws: list[Law], **keywords: Any) -> str:
     lines = [verdict(law_id) for law in laws for law_id in law.ids()]
     kills: list[dict[str, Any]] = [{"law": laws[0].id, "breaks": "it adds twice", "caught": True}]
     bearing = claims_of([REFUTED, HOLDS], [law.id for law in laws])
-    return chapter_page(laws, verified(tmp_path, *lines), kills, bearing, "Read *this*.")
+    samples = {laws[0].id: Sample(laws[0].id, "times = 2", "print()")}
+    return chapter_page(laws, verified(tmp_path, *lines), kills, bearing, "Read *this*.", samples)
 
 
 def test_a_chapter_says_all_that_is_known_of_a_law(tmp_path: Path) -> None:
@@ -110,6 +117,8 @@ def test_a_chapter_says_all_that_is_known_of_a_law(tmp_path: Path) -> None:
         "Shown to fail where it adds twice.",
         "backward replaces \\<.grad>. [✗ refuted]",
         "def test_backward_adds(target, f, times):",
+        "{download}`a script <examples/accumulation.backward-adds.py>`",
+        "times = 2",
     ):
         assert told in section
 
@@ -184,7 +193,8 @@ def test_every_optimizer_has_a_page(tmp_path: Path) -> None:
     assert "`SGD-fused`: it is known to be wrong." in sgd
 
 
-def test_operators_are_tables_of_signs(tmp_path: Path) -> None:
+def test_operators_are_tables_of_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conformance.report.operator_pages.sample", lambda _: ">>> 1")
     lines = [verdict("operators.value:add"), verdict("operators.vjp:add", "deviates")]
     page = operator_pages(verified(tmp_path, *lines))["arithmetic"]
     assert "| [`add`](#operator-add-) | ✓ | ≠ |" in page
@@ -192,12 +202,41 @@ def test_operators_are_tables_of_signs(tmp_path: Path) -> None:
 
 
 def test_deviations_stand_beside_what_they_violate() -> None:
-    text = deviations_page(LAWS)
-    section = text.partition("## `backward.cotangent-unchanged`")[2].partition("\n## ")[0]
+    pages = deviation_pages(LAWS)
+    label = "deviation-backward.cotangent-unchanged-1"
+    assert f"| [`backward.cotangent-unchanged`](#{label}) | a first .grad that" in pages["index"]
+    section = pages["part-autograd"].partition(f"({label})=")[2].partition("\n## `")[2]
+    section = section.partition("\n## ")[0]
     (law,) = (law for law in LAWS if law.id == "backward.cotangent-unchanged")
-    assert f"> {prose(law.statement)} [torch's documentation]({law.documentation(None)})" in section
+    assert f"“{prose(law.statement)}”" in section
+    assert f"[what torch documents]({law.documentation(None)})" in section
     assert "(#law-backward.cotangent-unchanged)" in section
     assert ":class: shown" in section
+
+
+def test_every_deviation_is_listed_and_shown() -> None:
+    pages = deviation_pages(LAWS)
+    listed = re.findall(r"\(#(deviation-[^)]+)\)", pages["index"])
+    shown = [
+        label for text in pages.values() for label in re.findall(r"^\((dev.*)\)=$", text, re.M)
+    ]
+    assert len(listed) == len(read_deviations(SHIPPED))
+    assert sorted(shown) == sorted(set(listed))
+
+
+def test_an_operator_is_shown_at_work() -> None:
+    dialogue = sample(OPERATORS["sub"])
+    assert dialogue.startswith(">>> torch.sub(torch.tensor(")
+    assert run_blocks(["import torch", dialogue]) == Outcome("")
+
+
+def test_a_law_has_an_example_that_runs_alone() -> None:
+    (law,) = (law for law in LAWS if law.id == "retain-graph.options")
+    found = law_sample(law)
+    assert found
+    assert found.law_id in law.ids()
+    assert "import conformance" not in found.script
+    assert run_blocks([found.script]) == Outcome("")
 
 
 def test_a_saboteur_that_lives_is_shown() -> None:
@@ -206,6 +245,10 @@ def test_a_saboteur_that_lives_is_shown() -> None:
     text = saboteurs_page([kill], ["graph.recorded"])
     link = "[`graph.recorded`](#law-graph.recorded)"
     assert f"| `twice` | adds \\* twice | {link} | **no** | `1 \\| 2` |" in text
+
+
+def test_a_site_without_saboteurs_says_so() -> None:
+    assert "built without trying them" in saboteurs_page(None, [])
 
 
 def test_text_is_made_harmless() -> None:
@@ -232,6 +275,18 @@ def test_pages_do_not_reach_each_other() -> None:
     assert not run_blocks([">>> import torch\n>>> torch.ones(1).dtype\ntorch.float32\n"]).failures
     assert run_blocks(["import os; os._exit(3)"]).failures == ((0, "the process died"),)
     assert run_blocks(["print('still there')"]).output == "still there\n"
+
+
+def test_the_commands_of_the_readme_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(DOCS)
+    check_command = import_module("extensions.commands").check_command
+    blocks = re.findall(r"^```sh\n(.*?)^```", (DOCS.parent / "README.md").read_text(), re.M | re.S)
+    lines = [line for block in blocks for line in block.splitlines() if line]
+    assert len(lines) > 15
+    for line in lines:
+        check_command(line)
+    with pytest.raises(ValueError, match="no option --recrod"):
+        check_command("cd a && b/bin/conformance diff a b --recrod c")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -85,6 +86,12 @@ def write_text(path: Path, text: str) -> None:
         raise CommandError(
             f"{path}: cannot be written ({error.strerror}); name a file in an existing folder"
         ) from error
+
+
+def warn(name: str, sentences: Iterable[str]) -> None:
+    """Say on standard error what a command has done its work in spite of."""
+    for sentence in sentences:
+        print(f"conformance {name}: {sentence}", file=sys.stderr)
 
 
 def aligned(rows: Iterable[Sequence[str]]) -> str:

@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from conformance.commands.command import DONE, Command, CommandError, aligned, as_json
+from conformance.commands.command import DONE, Command, CommandError, aligned, as_json, warn
 from conformance.difference import KINDS, Change, by_kind, differences
-from conformance.records import Place, Record, read
+from conformance.records import Place, Record, incomplete, read
 from conformance.report.text import page, table
 from conformance.selection import matches
 
@@ -154,6 +154,7 @@ def _run(options: argparse.Namespace) -> int:
     if not any(chosen(place) for record in (old, new) for place in record.verdicts):
         raise CommandError("neither record has a verdict on what --law and --target name")
     changes = differences(old, new, chosen)
+    warn("diff", incomplete([old]) + incomplete([new]))
     if options.json:
         print(as_json(as_data(old, new, changes)))
     else:

@@ -112,6 +112,11 @@ LISTS: dict[str, tuple[Callable[[], Iterator[Row]], str]] = {
 }
 
 
+def overview() -> list[Row]:
+    """Return what can be listed."""
+    return [Row(kind, told) for kind, (_, told) in LISTS.items()]
+
+
 def rows(kind: str, patterns: list[str]) -> list[Row]:
     """Return the entries of a list whose names match any of the globs; all, if none is given."""
     every = list(LISTS[kind][0]())
@@ -136,9 +141,9 @@ def _names(row: Row, pattern: str) -> bool:
 
 def _declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "kind", nargs="?", choices=list(LISTS), default="laws",
+        "kind", nargs="?", choices=list(LISTS),
         help="; ".join(f"{name}: {told}" for name, (_, told) in LISTS.items())
-        + " (default: laws)",
+        + " (default: say what can be listed)",
     )  # fmt: skip
     parser.add_argument("glob", nargs="*", metavar="GLOB", help="only names that match")
     parser.add_argument(
@@ -155,11 +160,13 @@ def _run(options: argparse.Namespace) -> int:
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise CommandError(f"--load {module}: importing it failed ({reason})") from error
-    found = rows(options.kind, options.glob)
+    found = rows(options.kind, options.glob) if options.kind else overview()
     if options.json:
         print(as_json([{"name": row.name, "told": row.told.strip(), **row.more} for row in found]))
     else:
         print(aligned([(row.name, row.told) for row in found]))
+        if not options.kind:
+            print("\nsuch as: conformance list laws 'scatter*'")
     return DONE
 
 
@@ -168,6 +175,7 @@ COMMAND = Command(
     summary="list laws, operators, targets on this machine, chapters or modes",
     description="List what there is to run, and what to run it on.",
     examples=[
+        ("conformance list", "what can be listed"),
         ("conformance list laws 'scatter*'", "ids and sentences of some laws"),
         ("conformance list operators '*norm*'", "some operators of the catalogue"),
         ("conformance list targets --load my_backend", "devices here, one of your own among them"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from conformance.commands.command import DONE, Command, CommandError, write_text
-from conformance.records import read
+from conformance.commands.command import DONE, Command, CommandError, warn, write_text
+from conformance.records import incomplete, read
 from conformance.report.html import html_report
 
 PAGE = "index.html"
@@ -30,6 +30,7 @@ def _run(options: argparse.Namespace) -> int:
         ) from error
     target = options.output / PAGE
     write_text(target, html_report(records))
+    warn("report", incomplete(records))
     print(target)
     return DONE
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 
-from conformance.commands.command import Command
+from conformance.commands.command import Command, CommandError
 from conformance.options import declare
+
+
+def _processes(text: str) -> str:
+    if not (text.isdecimal() or text in ("auto", "logical")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes; write 4, auto or 0")
+    return text
 
 
 def _declare(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +24,7 @@ def _declare(parser: argparse.ArgumentParser) -> None:
     declare(laws.add_argument)
     processes = parser.add_argument_group("processes")
     processes.add_argument(
-        "-n", dest="processes", metavar="N",
+        "-n", dest="processes", metavar="N", type=_processes,
         help="worker processes: a number, auto for one a core (default), or 0 for none, which "
         "suits a debugger but lets a crash end the run",
     )  # fmt: skip
@@ -29,7 +36,25 @@ def pytest_arguments(given: Sequence[str], processes: str | None) -> list[str]:
     return ["--pyargs", "conformance", *spread, *given]
 
 
+def check_spelling(unknown: Sequence[str], ours: Sequence[str]) -> None:
+    """Raise :class:`CommandError` for an option that is nearly one of ours, and none of pytest's.
+
+    pytest refuses it as well, and says less.
+    """
+    for word in (word.partition("=")[0] for word in unknown if word.startswith("--")):
+        near = difflib.get_close_matches(word, ours, n=1, cutoff=0.8)
+        if near and not _pytest_has(word):
+            raise CommandError(f"there is no option {word!r}; did you mean {near[0]}?")
+
+
+def _pytest_has(option: str) -> bool:
+    command = [sys.executable, "-m", "pytest", "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    return option in told.stdout.replace("=", " ").replace(",", " ").split()
+
+
 def _run(options: argparse.Namespace) -> int:
+    check_spelling(options.unknown, options.known)
     command = [sys.executable, "-m", "pytest"]
     command += pytest_arguments(options.given, options.processes)
     if os.name == "posix":

@@ -78,4 +78,5 @@ def _hint(text: str, known: dict[str, Mode]) -> str:
             # A parameter alone is what users of torch.compile know a mode by.
             spellings |= {spelling: spelling, words: spellings.get(words, spelling)}
     near = difflib.get_close_matches(text, spellings, n=1, cutoff=0.4)
-    return f"did you mean {spellings[near[0]]!r}?" if near else f"modes are {', '.join(known)}"
+    hint = f"did you mean {spellings[near[0]]!r}?" if near else f"modes are {', '.join(known)}."
+    return f"{hint} All of them: conformance list modes"

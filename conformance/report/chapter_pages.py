@@ -9,12 +9,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 
 from conformance.claims import Claim
 from conformance.law import LEVELS, Law
 from conformance.report.claim_pages import claim_badge, claim_label
 from conformance.report.contents import parts_of
 from conformance.report.law_links import PREFIX, law_label
+from conformance.report.law_samples import Sample
 from conformance.report.text import badge, code, contents, folded, page, prose, table
 from conformance.report.verified import (
     Line,
@@ -80,10 +82,11 @@ def chapter_page(
     kills: Sequence[Mapping[str, str]],
     claims: Mapping[str, Sequence[Claim]],
     introduction: str = "",
+    samples: Mapping[str, Sample] = MappingProxyType({}),
 ) -> str:
     """Return one chapter: its introduction, then each law with all that is known of it."""
     lines = verified.lines(law_id for law in laws for law_id in law.ids())
-    sections = (block for law in laws for block in _law(law, verified, kills, claims))
+    sections = (block for law in laws for block in _law(law, verified, kills, claims, samples))
     return page(
         f"# {title(laws)}",
         prose(subject(laws)),
@@ -101,6 +104,7 @@ def _law(
     verified: Verified,
     kills: Sequence[Mapping[str, str]],
     claims: Mapping[str, Sequence[Claim]],
+    samples: Mapping[str, Sample],
 ) -> Iterable[str]:
     lines = verified.lines(law.ids())
     yield f"({law_label(law.id)})=\n### `{law.id}`"
@@ -120,6 +124,20 @@ def _law(
             f"claims that it decides: {len(bearing)}", "\n".join(map(_claim, bearing.values()))
         )
     yield folded("source of the law", code(inspect.getsource(law.function)))
+    if law.id in samples:
+        yield folded("one of its examples", *_example(law, samples[law.id]))
+
+
+def _example(law: Law, sample: Sample) -> Iterable[str]:
+    told = f"`{sample.law_id}`, " if sample.law_id != law.id else ""
+    script = f"{{download}}`a script <{example_file(law.id)}>`"
+    yield f"{told}drawn and found to hold; as {script}, it needs torch and NumPy only."
+    yield code(sample.inputs) if sample.inputs else ""
+
+
+def example_file(law_id: str) -> str:
+    """Return where the script of a law's example lies, beside the pages."""
+    return f"examples/{law_id}.py"
 
 
 def _claim(claim: Claim) -> str:

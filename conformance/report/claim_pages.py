@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from conformance.claims import VERDICTS, Claim
 from conformance.report.examples import run_blocks
 from conformance.report.law_links import law_link
-from conformance.report.text import badge, code, contents, page, prose, sentence, table
+from conformance.report.text import (
+    FILTER,
+    badge,
+    code,
+    contents,
+    filtered,
+    page,
+    prose,
+    sentence,
+    table,
+)
 from conformance.report.verified import Verified
 
 Output = Callable[[Claim], str]
@@ -60,7 +70,8 @@ def _contents(myths: Mapping[str, Sequence[Claim]], claims: Sequence[Claim]) -> 
     for area, found in myths.items():
         blocks.append(f"## {_title(area)}")
         blocks.append(
-            "\n".join(
+            "{.filtered}\n"
+            + "\n".join(
                 f"- {claim_badge(claim)} [{prose(claim.statement)}](#{claim_label(claim)})"
                 for claim in found
             )
@@ -76,6 +87,7 @@ def _contents(myths: Mapping[str, Sequence[Claim]], claims: Sequence[Claim]) -> 
             for verdict in ("refuted", "outdated", "holds with conditions")
         )
         + ".",
+        FILTER,
         *blocks,
         contents(myths),
     )
@@ -109,7 +121,7 @@ def _ledger(claims: Sequence[Claim], known: Sequence[str]) -> str:
             (f"{prose(claim.statement)} {claim_badge(claim)}", _truth(claim, known))
             for claim in found
         ]
-        blocks += [f"## {_title(area)}", table(("claim", "truth"), rows)]
+        blocks += [f"## {_title(area)}", filtered(("claim", "truth"), rows)]
     counts = {verdict: sum(c.verdict == verdict for c in claims) for verdict in VERDICTS}
     return page(
         "# All claims",
@@ -126,6 +138,7 @@ def _ledger(claims: Sequence[Claim], known: Sequence[str]) -> str:
                 for verdict, means in VERDICTS.items()
             ],
         ),
+        FILTER,
         *blocks,
     )
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from conformance.law import documentation_link, shipped_laws
 from conformance.operators import FAMILIES, Operator
 from conformance.report.law_links import PREFIX, law_label, operator_label
-from conformance.report.text import contents, matrix, page, prose, table
+from conformance.report.samples import sample
+from conformance.report.text import code, contents, matrix, page, prose, table
 from conformance.report.verified import Line, Verified, reason
 
 SIGNS = {"holds": "✓", "deviates": "≠", "unsupported": "○"}
@@ -112,6 +113,7 @@ def _operator(operator: Operator, laws: Sequence[str], verified: Verified) -> li
         f"[torch's documentation]({documentation_link(operator.page)}). Spellings: "
         + ", ".join(f"`{spelling}`" for spelling in spelled)
         + (" and `out=`." if operator.out else "."),
+        code(shown, "pycon") if (shown := sample(operator)) else "",
         matrix(("law", *dtypes), rows) if rows else "",
     ]
     for law in laws:

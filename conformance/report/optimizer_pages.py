@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from conformance.law import Law, documentation_link
-from conformance.reference.optimizers import CLOSED_FORMS, quasi_newton
+from conformance.reference.optimizers import CLOSED_FORMS
+from conformance.reference.optimizers.quasi_newton import lbfgs
 from conformance.report.contents import PARTS
 from conformance.report.law_links import law_label
 from conformance.report.text import contents, page, prose, table
@@ -64,8 +65,8 @@ def _page(name: str, laws: Sequence[Law], verified: Verified) -> str:
         f"cases: {counted_badges(line for _, _, line in found)}",
         "## The formula",
         _formula(name),
-        "## A history against the formula" if name in CLOSED_FORMS else "",
-        f"```{{picture}} history-{name}\n```" if name in CLOSED_FORMS else "",
+        "## A history against the formula",
+        f"```{{picture}} history-{name}\n```",
         "## Options",
         "Values that the laws draw, the plainest first; every combination that the class accepts.",
         table(("option", "values"), _options(OPTIONS[name])),
@@ -79,10 +80,8 @@ def _page(name: str, laws: Sequence[Law], verified: Verified) -> str:
 
 def _formula(name: str) -> str:
     """What the reference's docstring says, a term a line, and then where that is from."""
-    form: Any = CLOSED_FORMS.get(name, quasi_newton)
-    first, _, rest = inspect.cleandoc(form.__doc__ or "").partition("\n\n")
-    if name not in CLOSED_FORMS:
-        return page(prose(first.partition(":")[2].strip() or first), prose(rest))
+    form: Any = CLOSED_FORMS.get(name, lbfgs)
+    rest = inspect.cleandoc(form.__doc__ or "").partition("\n\n")[2]
     text, _, source = " ".join(rest.split()).partition("Source: ")
     said = re.split(r"(?<=\.) (?=[A-Z`])", text.strip())
     terms = [term for one in said if _is_formula(one) for term in one.rstrip(".").split("; ")]

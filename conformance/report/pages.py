@@ -12,46 +12,63 @@ from pathlib import Path
 
 from conformance.claims import SHIPPED as CLAIMS
 from conformance.claims import Claim, read_claims
-from conformance.deviations import SHIPPED, read_deviations
 from conformance.law import Law, shipped_laws
+from conformance.operators import OPERATORS
 from conformance.profiles import DEFAULT, PROFILES
-from conformance.report.chapter_pages import chapter_page, chapters_of, contents_pages
+from conformance.report.chapter_pages import (
+    chapter_page,
+    chapters_of,
+    contents_pages,
+    example_file,
+)
 from conformance.report.claim_pages import claim_pages
+from conformance.report.deviation_pages import deviation_pages
 from conformance.report.law_links import law_link
+from conformance.report.law_samples import Sample, law_samples
 from conformance.report.operator_pages import operator_pages
 from conformance.report.optimizer_pages import optimizer_pages
-from conformance.report.text import code, page, prose, table
-from conformance.report.verified import Verified, read_verified
+from conformance.report.text import FILTER, filtered, page, prose, table
+from conformance.report.verified import Verified, counted_badges, read_verified
 
 Kills = Sequence[Mapping[str, str]]
+
+_ASSERTS = "A law that nobody can break asserts nothing."
+_UNTRIED = (
+    "Small faults are put into torch on purpose, and the law that each of them names must refute "
+    "it. This site was built without trying them, to be quick; `tox -e docs` tries them all and "
+    "lists them here."
+)
 
 
 def write_pages(
     records: Sequence[Path],
-    kills: Kills,
+    kills: Kills | None,
     folder: Path,
     introductions: Path,
     ledger: Path = CLAIMS,
 ) -> None:
     """Write all generated pages into ``folder``, and remove what else is in it.
 
+    ``kills`` is the kill table of the saboteurs, None where they were not tried.
     ``introductions`` holds ``CHAPTER.md``, written by hand, for chapters that have one.
     Raises ``ValueError`` if the first record lacks a verdict on one of the laws: a page says
     only what the runs it is from have shown.
     """
     laws = shipped_laws()
     verified = read_verified(records, [law_id for law in laws for law_id in law.ids()])
-    claims = read_claims(ledger)
+    claims, samples = read_claims(ledger), law_samples(laws)
     pages = {
-        **handbook_pages(laws, verified, kills, claims, introductions),
+        **handbook_pages(laws, verified, kills or (), claims, introductions, samples),
         **{f"operators/{name}": text for name, text in operator_pages(verified).items()},
         **{f"optimizers/{name}": text for name, text in optimizer_pages(laws, verified).items()},
         **claim_pages(claims, verified),
-        "deviations": deviations_page(laws),
+        **{f"deviations/{name}": text for name, text in deviation_pages(laws).items()},
         "saboteurs": saboteurs_page(kills, list(verified.verdicts)),
     }
     files = {f"{name}.md": text for name, text in pages.items()}
-    _write({**files, "profiles.txt": profile_table()}, folder)
+    scripts = {f"handbook/{example_file(name)}": s.script for name, s in samples.items()}
+    tables = {"profiles.txt": profile_table(), "counts.txt": counts(laws, claims, verified)}
+    _write({**files, **scripts, **tables}, folder)
 
 
 def _write(files: Mapping[str, str], folder: Path) -> None:
@@ -73,6 +90,7 @@ def handbook_pages(
     kills: Kills,
     claims: Sequence[Claim],
     introductions: Path,
+    samples: Mapping[str, Sample],
 ) -> dict[str, str]:
     """Return the text of the handbook's pages by their path: the contents, then the chapters."""
     chapters = chapters_of(laws)
@@ -81,7 +99,9 @@ def handbook_pages(
     for name, members in chapters.items():
         path = introductions / f"{name}.md"
         introduction = path.read_text(encoding="utf-8") if path.exists() else ""
-        pages[f"handbook/{name}"] = chapter_page(members, verified, kills, bearing, introduction)
+        pages[f"handbook/{name}"] = chapter_page(
+            members, verified, kills, bearing, introduction, samples
+        )
     return pages
 
 
@@ -94,6 +114,17 @@ def claims_of(claims: Sequence[Claim], law_ids: Sequence[str]) -> dict[str, list
             for law_id in [glob] if glob in known else matching(law_ids, glob):
                 found.setdefault(law_id, []).append(claim)
     return found
+
+
+def counts(laws: Sequence[Law], claims: Sequence[Claim], verified: Verified) -> str:
+    """Return what there is, and what the run has found, for the first page."""
+    lines = verified.lines(law_id for law in laws for law_id in law.ids())
+    return page(
+        f"**{len(laws):,} laws** over **{len(OPERATORS)} operators** and all optimizers, in "
+        f"{len(lines):,} cases: {counted_badges(lines)} And **{len(claims)} claims** of widely "
+        "read tutorials, put to the test.",
+        verified.note(),
+    )
 
 
 def profile_table() -> str:
@@ -110,39 +141,13 @@ def profile_table() -> str:
     return table(("profile", "examples a law", "inputs", "time limit a law"), rows) + "\n"
 
 
-def deviations_page(laws: Sequence[Law]) -> str:
-    """Return the page of known violations of stock torch, each beside what it violates."""
-    by_id = {law_id: law for law in laws for law_id in law.ids()}
-    known = list(by_id)
-    sections: list[str] = []
-    for entry in read_deviations(SHIPPED):
-        versions = f"torch `{entry.torch}`" if entry.torch else "every version tried"
-        report = f"[public issue]({entry.link})" if entry.link else "no public issue found"
-        sections.append(f"## `{entry.law}`")
-        sections.append(
-            f"{law_link(entry.law, known)} on target `{entry.target}`, {versions}: "
-            f"{prose(entry.reason)} ({report})."
-        )
-        for law_id in matching(known, entry.law)[:1]:
-            violated = by_id[law_id]
-            promise = violated.documentation(law_id.partition(":")[2] or None)
-            sections.append(f"> {prose(violated.statement)} [torch's documentation]({promise})")
-        if entry.inputs:
-            sections.append(f"Where `{entry.inputs}`; the law is held to all other inputs.")
-        script = entry.counterexample or entry.crash
-        if script:
-            sections.append(code(script))
-    return page(
-        "# Deviations of torch releases",
-        "What stock releases of torch are known to do against their documentation. Each entry's "
-        "counterexample is run again in every run of the laws; `target` stands for what is "
-        "under test.",
-        *sections,
-    )
+def saboteurs_page(kills: Kills | None, known: Sequence[str]) -> str:
+    """Return the kill table: every planted fault, the law that caught it, and what it said.
 
-
-def saboteurs_page(kills: Kills, known: Sequence[str]) -> str:
-    """Return the kill table: every planted fault, the law that caught it, and what it said."""
+    ``kills`` None: this build tried none.
+    """
+    if kills is None:
+        return page("# Saboteurs", _ASSERTS, _UNTRIED)
     rows = [
         (
             f"`{k['saboteur']}`",
@@ -155,7 +160,8 @@ def saboteurs_page(kills: Kills, known: Sequence[str]) -> str:
     ]
     return page(
         "# Saboteurs",
-        "A law that nobody can break asserts nothing. Each of these faults is put into torch on "
-        "purpose, in a process of its own, and the named law must refute it in profile `ci`.",
-        table(("saboteur", "fault", "law", "caught", "counterexample says"), rows),
+        f"{_ASSERTS} Each of these {len(rows):,} faults is put into torch on purpose, in a process "
+        "of its own, and the named law must refute it in profile `ci`.",
+        FILTER,
+        filtered(("saboteur", "fault", "law", "caught", "counterexample says"), rows),
     )

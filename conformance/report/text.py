@@ -24,6 +24,18 @@ def matrix(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"{{.matrix}}\n{table(header, rows)}"
 
 
+FILTER = (
+    '<input type="search" class="filter" placeholder="show only what has these words" '
+    'aria-label="show only what has these words">'
+)
+"""A field that leaves of all :func:`filtered` tables of its page the rows with some words."""
+
+
+def filtered(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table whose rows are looked through by the field :data:`FILTER`."""
+    return f"{{.filtered}}\n{table(header, rows)}"
+
+
 def page(*blocks: str) -> str:
     """Return the blocks that say something, one below the other."""
     return "\n\n".join(block for block in blocks if block) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+from pathlib import PurePath
 from typing import NoReturn
 
 from conformance.cli import parsers
@@ -35,10 +36,15 @@ def plugin_parser() -> argparse.ArgumentParser:
 
 def check_command(line: str) -> None:
     """Raise :class:`Mistake` if a command line of ours would be refused."""
+    for part in line.split(" && "):
+        _check_part(part)
+
+
+def _check_part(line: str) -> None:
     words = shlex.split(re.split(r" (?:>>?|\|) ", line)[0], comments=True)
     while words and "=" in words[0]:
         words = words[1:]
-    name, *arguments = words
+    name, *arguments = PurePath(words[0]).name, *words[1:]
     if name == "pytest":
         _pytest_parser().parse_args(arguments)
     elif name == "conformance":

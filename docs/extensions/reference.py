@@ -14,7 +14,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from conformance.cli import COMMANDS, parsers
+from conformance.cli import COMMANDS, reference
 from conformance.report.text import code, prose, table
 from conformance.results import Counterexample, Verdict
 from extensions.commands import check_command, plugin_parser
@@ -27,13 +27,10 @@ def plugin_options() -> str:
 
 def command() -> str:
     """Return the help of every command, whose examples have been read by its parser."""
-    _, by_name = parsers(width=80)
-    blocks = []
     for entry in COMMANDS:
         for line, _ in entry.examples:
             check_command(line)
-        blocks += [f"## conformance {entry.name}", code(by_name[entry.name].format_help(), "text")]
-    return "\n\n".join(blocks)
+    return reference()
 
 
 def _arguments(parser: argparse.ArgumentParser) -> str:

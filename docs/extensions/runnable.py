@@ -39,8 +39,8 @@ def check_toml(text: str) -> None:
 
 
 def check_console(text: str) -> None:
-    """Parse every line that begins with a prompt."""
-    for line in text.splitlines():
+    """Parse every line that begins with a prompt, with those that it goes on to."""
+    for line in text.replace("\\\n", " ").splitlines():
         if line.startswith("$ "):
             check_command(line.removeprefix("$ "))
 

@@ -94,10 +94,18 @@ def lbfgs(
 ) -> list[Rounded]:
     """Return the point after each step, as far as rounding leaves every decision clear.
 
-    A step has at most ``max_iter`` iterations and ``max_eval`` evaluations; each moves by ``lr``
-    times the direction, the very first by ``lr min(1, 1 / |g|_1)``. It ends where no gradient is
-    above tolerance_grad, and where the slope, the move or the change of the value is not above
-    tolerance_change.
+    ``theta += t d``, where ``t = lr``, and at the very first iteration
+    ``t = lr min(1, 1 / |g|_1)``; ``d = -H g``, by two loops over the last history_size pairs
+    ``s = move`` and ``y = change of g``, of those whose ``y s > 1e-10``; ``q = -g``, then for each
+    pair from the newest on ``a = s q / (y s)`` and ``q = q - a y``; ``q = (y s / (y y)) q`` by the
+    newest pair, and ``d = q + s (a - y q / (y s))`` from the oldest on. A step has at most
+    max_iter iterations and max_eval evaluations. It ends where no gradient is above
+    tolerance_grad, and where the slope, the move or the change of the value is not above
+    tolerance_change. Where line_search_fn is strong_wolfe, a search gives t, of which no more than
+    its conditions is promised.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.LBFGS.html, which names the
+    options and minFunc, on which the class is modelled; the two loops are algorithm 7.4 of Nocedal
+    and Wright, Numerical Optimization.
     """
     point, memory, reached = exactly(start, unit), None, []
     try:

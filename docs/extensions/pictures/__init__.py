@@ -16,6 +16,8 @@ from sphinx.util.docutils import SphinxDirective
 from extensions.pictures.canvas import Picture, to_svg
 from extensions.pictures.graph import saved_tensors
 from extensions.pictures.histories import HISTORIES
+from extensions.pictures.passes import PASSES
+from extensions.pictures.quasi_newton import quasi_newton
 from extensions.pictures.scatter import gather_arrows, scatter_arrows
 from extensions.pictures.schedules import learning_rates
 from extensions.pictures.valley import descents
@@ -23,12 +25,14 @@ from extensions.pictures.views import strided_views
 
 PICTURES = {
     "graph": saved_tensors,
+    **PASSES,
     "scatter": scatter_arrows,
     "gather": gather_arrows,
     "views": strided_views,
     "valley": descents,
     "schedules": learning_rates,
     **{f"history-{name}": draw for name, draw in HISTORIES.items()},
+    "history-LBFGS": quasi_newton,
 }
 """Every picture by its name."""
 
