@@ -85,6 +85,10 @@ class Examination:
     def _examined(self) -> Verdict:
         start, preparation = time.perf_counter(), self.target.setting.mode.preparation
         self.target.evidence = Evidence()
+        if early := self.law.too_new(self.case, torch.__version__):
+            self.target.evidence.missing = early
+            self.deviation = None
+            return self._verdict("unsupported", early, start)
         if limit := self.target.setting.limit(self.law_id):
             self.target.evidence.missing = limit
             self.deviation = None
@@ -169,6 +173,9 @@ class Examination:
 
     def _undrawn(self, error: Exception) -> Exception | None:
         """Say whether inputs could not be drawn because of what the target lacks."""
+        if self.absence and not self.absence.inputs:
+            self.target.evidence.declared += 1
+            return None
         missing = self._missing(error)
         if missing is None or self.target.complete:
             return error
@@ -351,6 +358,7 @@ def identity(law: Law, case: str | None, target: str) -> dict[str, Any]:
         "chapter": law.chapter,
         "statement": law.statement,
         "documentation": law.documentation(case),
+        "since": law.first_release(case),
         "target": target,
     }
 

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from hypothesis.strategies import SearchStrategy
+from packaging.version import Version
 
 LEVELS = ("must", "should", "statistical")
 Quantifier = SearchStrategy[Any] | Callable[[Any], SearchStrategy[Any]]
@@ -27,7 +28,8 @@ class Law:
 
     ``id`` is permanent. ``cases`` maps the name of each entry the law ranges over to the
     entry; empty for a law on its own. ``strategies`` quantify the function's other arguments.
-    ``needs`` names capabilities without which a target cannot be held to it.
+    ``needs`` names capabilities without which a target cannot be held to it; ``since`` the first
+    torch that promises it, empty if every torch does that the suite runs on.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Law:
     strategies: Mapping[str, Quantifier]
     cases: Mapping[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    since: str | Callable[[Any], str] = ""
 
     def ids(self) -> list[str]:
         """The ids that users see and type: one a case, or the law's own."""
@@ -47,10 +50,21 @@ class Law:
 
     def documentation(self, case: str | None) -> str:
         """The address of what promises it, for one case."""
-        docs = self.docs
-        if not isinstance(docs, str):
-            docs = docs(self.cases[case or next(iter(self.cases))])
-        return documentation_link(docs)
+        return documentation_link(self._told(self.docs, case))
+
+    def first_release(self, case: str | None) -> str:
+        """The first torch that promises it, such as ``2.12``, for one case; empty for every one."""
+        return self._told(self.since, case)
+
+    def too_new(self, case: str | None, torch_version: str) -> str:
+        """Return why a torch cannot be held to it yet, for one case; empty if it can."""
+        first = self.first_release(case)
+        # A nightly build of a release promises what the release does.
+        early = first and Version(Version(torch_version).base_version) < Version(first)
+        return f"since torch {first}" if early else ""
+
+    def _told(self, said: str | Callable[[Any], str], case: str | None) -> str:
+        return said if isinstance(said, str) else said(self.cases[case or next(iter(self.cases))])
 
     def quantified(self, case: str | None) -> dict[str, SearchStrategy[Any]]:
         """The strategies of the function's arguments, for one case."""
@@ -85,6 +99,7 @@ def law(
     level: str = "must",
     over: Mapping[str, Any] | None = None,
     needs: tuple[str, ...] = (),
+    since: str | Callable[[Any], str] = "",
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Declare a test function to be a law.
 
@@ -92,6 +107,8 @@ def law(
     own, such as ``torch.gather``, or a page's path, such as ``notes/autograd.html#anchor``; or a
     function of the case that tells it. ``needs`` names entries of ``conformance.capabilities``;
     what a target refuses with the same word as it refused their probes need not be named.
+    ``since`` is the first torch that promises it, such as ``2.12``, or a function of the case that
+    tells it: an older one is not held to it.
     Raises ``ValueError`` where the declaration is incomplete.
     """
     if level not in LEVELS:
@@ -124,6 +141,7 @@ def law(
             strategies=getattr(function, "__strategies__", {}),
             cases=cases,
             needs=needs,
+            since=since,
         )
         return test
 

@@ -53,7 +53,7 @@ class Counterexample:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One law on one target."""
+    """One law on one target; ``since`` is the first torch that promises it, if not every one."""
 
     law: str
     level: str
@@ -67,6 +67,7 @@ class Verdict:
     evidence: dict[str, Any] = field(default_factory=dict)
     counterexample: Counterexample | None = None
     deviation: dict[str, str] | None = None
+    since: str = ""
 
     @property
     def fails(self) -> bool:

@@ -97,7 +97,9 @@ def test_raises() -> None:
     with pytest.raises(KeyError), compare.raises(ValueError, "deep"):
         raise KeyError("deep")
     with pytest.raises(NotImplementedError), compare.raises(RuntimeError, "deep"):
-        raise NotImplementedError("deep")
+        raise NotImplementedError("no kernel")
+    with compare.raises(RuntimeError, "deep"):
+        raise NotImplementedError("too deep")
 
 
 def test_comparisons_are_counted() -> None:

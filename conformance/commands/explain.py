@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import inspect
 import textwrap
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from conformance.claims import read_claims, shown_by
@@ -41,6 +43,7 @@ def explanation(law: Law, ids: list[str]) -> dict[str, Any]:
         "level_means": _LEVELS[law.level],
         "chapter": law.chapter,
         "documentation": list(dict.fromkeys(law.documentation(_case(i)) for i in ids)),
+        "since": {i: first for i in ids if (first := law.first_release(_case(i)))},
         "source": f"{inspect.getsourcefile(law.function)}:{line}",
         "ids": ids,
         "claims": [
@@ -74,12 +77,13 @@ def as_text(told: dict[str, Any]) -> str:
         ("level", f"{told['level']}: {told['level_means']}"),
         ("chapter", told["chapter"]),
         ("documented", pages[0] + more),
+        *(("since", text) for text in _since(told["since"], told["ids"])),
         ("source", told["source"]),
         ("run alone", told["run"]),
     ]
     rows += [("claim", f"{c['id']} ({c['verdict']}): {c['statement']}") for c in told["claims"]]
     rows += [
-        ("deviation", f"{d['law']} on {d['target']}: {d['reason']} {d['link']}".rstrip())
+        ("deviation", f"{d['law']} on {_place(d)}: {d['reason']} {d['link']}".rstrip())
         for d in told["deviations"]
     ]
     blocks.append(textwrap.indent(aligned(rows), "  "))
@@ -88,6 +92,19 @@ def as_text(told: dict[str, Any]) -> str:
         shown = ", ".join(cases[:_MOST_CASES]) + (" ..." if len(cases) > _MOST_CASES else "")
         blocks.append(wrap.fill(f"{len(cases)} cases: {shown}"))
     return "\n\n".join(blocks)
+
+
+def _place(deviation: dict[str, str]) -> str:
+    with_torch = f" with torch {deviation['torch']}" if deviation["torch"] else ""
+    return deviation["target"] + with_torch
+
+
+def _since(releases: dict[str, str], ids: list[str]) -> Iterator[str]:
+    """Say from which torch on the law holds, and of which of its cases that is said."""
+    for release, found in groupby(sorted(releases, key=releases.__getitem__), releases.__getitem__):
+        cases = [law_id.partition(":")[2] for law_id in found]
+        some = "" if len(cases) == len(ids) else f", for {', '.join(cases)}"
+        yield f"torch {release}{some}; an older one is not held to it"
 
 
 def explanations(pattern: str) -> list[dict[str, Any]]:

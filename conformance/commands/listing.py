@@ -30,8 +30,9 @@ def _laws() -> Iterator[Row]:
 
     for law in shipped_laws():
         for law_id in law.ids():
-            page = law.documentation(law_id.partition(":")[2] or None)
-            about = {"level": law.level, "chapter": law.chapter, "documentation": page}
+            case = law_id.partition(":")[2] or None
+            about = {"level": law.level, "chapter": law.chapter}
+            about |= {"documentation": law.documentation(case), "since": law.first_release(case)}
             yield Row(law_id, law.statement, about)
 
 

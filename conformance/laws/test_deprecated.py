@@ -11,7 +11,6 @@ from conformance.law import given, law
 from conformance.target import resolve
 from strategies import tensors
 
-RELEASE = tuple(int(part) for part in torch.__version__.split(".")[:2])
 # The call as it was, with factors before what they multiply, and as it is; both in float64.
 POSITIONAL = {
     "add": ("torch.add(x, 0.5, y)", "torch.add(x, y, alpha=0.5)"),
@@ -36,6 +35,11 @@ VALUES = {
 }
 SPELLED = {name: (*texts, VALUES[name]) for name, texts in POSITIONAL.items()}
 SCRIPTED = {"script": "torch.jit.script", "trace": "torch.jit.trace"}
+
+
+def compiled_from(case, module, tensor):
+    """The arguments of torch.jit.script or torch.jit.trace."""
+    return (module, tensor) if case.endswith("trace") else (module,)
 
 
 @contextmanager
@@ -96,16 +100,27 @@ def test_variable(target, tensor):
 @law("deprecated.script", docs="jit.html", level="should", over=SCRIPTED)
 @given(tensor=tensors(dtype=torch.float32))
 def test_script(target, case, tensor):
-    """A module that was scripted or traced gives what it gives; compiling it warns, from 2.10 on.
+    """A module that was scripted or traced gives what it gives.
 
     "TorchScript is deprecated, please use torch.compile or torch.export instead."
     """
     module = torch.nn.Softshrink(0.5)
-    with every_warning() as caught:
-        arguments = (module, tensor) if case.endswith("trace") else (module,)
-        compiled = resolve(case)(*arguments)
-    told = [w for w in caught if w.category is DeprecationWarning and case in str(w.message)]
-    compare.fact(bool(told) or RELEASE < (2, 10), True, "warned of deprecation")
+    compiled = resolve(case)(*compiled_from(case, module, tensor))
     values = compare.to_numpy(tensor)
     expected = np.where(values > 0.5, values - 0.5, np.where(values < -0.5, values + 0.5, 0.0))
     compare.close(compiled(tensor), expected, bound=0.0, dtype=torch.float32, what="compiled")
+
+
+@law("deprecated.script-warns", docs="jit.html", level="should", over=SCRIPTED, since="2.10")
+@given(tensor=tensors(dtype=torch.float32))
+def test_script_warns(target, case, tensor):
+    """Scripting or tracing a module warns that it is deprecated.
+
+    By DeprecationWarning; from 2.14 on by FutureWarning, which Python shows by default.
+    """
+    with every_warning() as caught:
+        resolve(case)(*compiled_from(case, torch.nn.Softshrink(0.5), tensor))
+    told = [w for w in caught if f"`{case}` is deprecated" in str(w.message)]
+    kinds = {w.category for w in told}
+    compare.fact(bool(kinds), True, "warned of deprecation")
+    compare.fact(kinds <= {DeprecationWarning, FutureWarning}, True, "a warning of deprecation")

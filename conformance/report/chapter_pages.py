@@ -112,7 +112,7 @@ def _law(
     if law.conditions:
         yield prose(law.conditions)
     badges = f"{badge(law.level, 'level')} {counted_badges(lines)}"
-    yield f"{{.evidence}}\n{badges} {_basis(law, lines)} {_documentation(law)}"
+    yield f"{{.evidence}}\n{badges} {_basis(law, lines)} {_documentation(law)}{_since(law)}"
     yield from _cases(law, lines)
     caught = [k["breaks"] for k in kills if k["law"] in law.ids() and k["caught"]]
     if caught:
@@ -149,6 +149,12 @@ def _documentation(law: Law) -> str:
     pages = list(dict.fromkeys(map(law.documentation, law.cases or [None])))
     text = f"[torch's documentation]({pages[0]})"
     return text + (f" and {len(pages) - 1} pages more" if len(pages) > 1 else "")
+
+
+def _since(law: Law) -> str:
+    releases = dict.fromkeys(map(law.first_release, law.cases or [None]))
+    told = ", ".join(f"torch {release}" for release in releases if release)
+    return f"; since {told}{', for some cases' if '' in releases else ''}" if told else ""
 
 
 def _basis(law: Law, lines: Sequence[Line]) -> str:

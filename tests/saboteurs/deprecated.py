@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -35,6 +36,15 @@ class _Variable(metaclass=_Copying):
     pass
 
 
+def _silent(original: Any) -> Any:
+    def script(module: torch.nn.Module) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return original(module)
+
+    return script
+
+
 def _doubles_threshold(original: Any) -> Any:
     return lambda module: original(torch.nn.Softshrink(module.lambd * 2))
 
@@ -54,5 +64,10 @@ SABOTEURS = (
         "script-other-constant", "a scripted Softshrink has twice the threshold",
         ("deprecated.script:script",), "compiled",
         replacing(torch.jit, "script", _doubles_threshold),
+    ),
+    Saboteur(
+        "script-silent", "scripting a module does not warn",
+        ("deprecated.script-warns:script",), "warned of deprecation",
+        replacing(torch.jit, "script", _silent),
     ),
 )  # fmt: skip
