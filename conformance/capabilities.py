@@ -67,10 +67,16 @@ PROBES: dict[str, Probe] = {
         "assert x.device.type == 'meta' or x.cpu().tolist() == [1, 0], 'the base stays'",
     ),
     "storage": Probe(
-        "storages of their own size",
-        "assert torch.zeros(2).to(device).untyped_storage().nbytes() == 8",
+        "storages that views share and tensors can be set to",
+        "x = torch.zeros(2, 3).to(device)\n"
+        "whole = torch.empty(0, device=x.device).set_(x[1].untyped_storage())\n"
+        "assert whole.numel() == 6, f'holds {whole.numel()} elements of 6'",
     ),
-    "data_ptr": Probe("addresses", "assert torch.zeros(2).to(device).data_ptr() != 0, 'is null'"),
+    "data_ptr": Probe(
+        "addresses of tensors and storages",
+        "x = torch.zeros(2).to(device)\n"
+        "assert x.untyped_storage().data_ptr() == x.data_ptr() != 0, 'is null'",
+    ),
     "random": Probe(
         "random numbers made on the device", "assert torch.rand(2, device=device).shape == (2,)"
     ),
@@ -108,7 +114,7 @@ PROBES: dict[str, Probe] = {
     ),
     "lazy_conjugation": Probe(
         "views under the conj bit",
-        "assert torch.ones(2, dtype=torch.complex64).to(device).conj().is_conj()",
+        "assert torch.ones(2, dtype=torch.complex64).to(device).conj().is_conj(), 'has no bit'",
     ),
     "shared_memory": Probe("Tensor.share_memory_", "torch.ones(2).to(device).share_memory_()"),
     "pickling": Probe(

@@ -187,7 +187,12 @@ def _same_kind(
         raise AssertionError(f"{what}: got shape {tuple(actual.shape)}, expected {shape}")
     if actual.dtype != dtype:
         raise AssertionError(f"{what}: got dtype {actual.dtype}, expected {dtype}")
-    return actual, None if actual.is_meta else to_numpy(actual)
+    if actual.is_meta:
+        return actual, None
+    got = to_numpy(actual)
+    if got.shape != shape:
+        raise AssertionError(f"{what}: of shape {shape}, read as values of shape {got.shape}")
+    return actual, got
 
 
 def _identical(got: Array, want: Array) -> npt.NDArray[np.bool_]:

@@ -27,7 +27,8 @@ class Law:
 
     ``id`` is permanent. ``cases`` maps the name of each entry the law ranges over to the
     entry; empty for a law on its own. ``strategies`` quantify the function's other arguments.
-    ``needs`` names capabilities without which a target cannot be held to it.
+    ``needs`` names capabilities without which a target cannot be held to it, or tells them of a
+    case.
     """
 
     id: str
@@ -39,7 +40,7 @@ class Law:
     function: Callable[..., None]
     strategies: Mapping[str, Quantifier]
     cases: Mapping[str, Any] = field(default_factory=dict)
-    needs: tuple[str, ...] = ()
+    needs: tuple[str, ...] | Callable[[Any], tuple[str, ...]] = ()
 
     def ids(self) -> list[str]:
         """The ids that users see and type: one a case, or the law's own."""
@@ -51,6 +52,12 @@ class Law:
         if not isinstance(docs, str):
             docs = docs(self.cases[case or next(iter(self.cases))])
         return documentation_link(docs)
+
+    def required(self, case: str | None) -> tuple[str, ...]:
+        """The capabilities that one case needs."""
+        if isinstance(self.needs, tuple):
+            return self.needs
+        return self.needs(self.cases[case or next(iter(self.cases))])
 
     def quantified(self, case: str | None) -> dict[str, SearchStrategy[Any]]:
         """The strategies of the function's arguments, for one case."""
@@ -84,14 +91,15 @@ def law(
     docs: str | Callable[[Any], str],
     level: str = "must",
     over: Mapping[str, Any] | None = None,
-    needs: tuple[str, ...] = (),
+    needs: tuple[str, ...] | Callable[[Any], tuple[str, ...]] = (),
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Declare a test function to be a law.
 
     ``docs`` is what of torch's documentation promises it: a dotted name with a page of its
     own, such as ``torch.gather``, or a page's path, such as ``notes/autograd.html#anchor``; or a
-    function of the case that tells it. ``needs`` names entries of ``conformance.capabilities``;
-    what a target refuses with the same word as it refused their probes need not be named.
+    function of the case that tells it. ``needs`` names entries of ``conformance.capabilities``,
+    or is a function of the case that does; what a target refuses with the same word as it refused
+    their probes need not be named.
     Raises ``ValueError`` where the declaration is incomplete.
     """
     if level not in LEVELS:

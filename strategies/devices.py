@@ -46,6 +46,17 @@ def current_device() -> torch.device:
     return current_target.get().device
 
 
+def lacks(capability: str) -> bool:
+    """Tell whether the current target was found to lack a capability; outside a run nothing is.
+
+    Example::
+
+        >>> lacks("strides")
+        False
+    """
+    return capability in getattr(current_target.get(), "lacks", ())
+
+
 class DevicePair(NamedTuple):
     """Where a tensor comes from and where it is moved to; they may be the same."""
 

@@ -17,7 +17,9 @@ import numpy as np
 import torch
 from hypothesis.vendor import pretty
 
+from strategies.devices import lacks
 from strategies.layouts import contiguous_stride
+from strategies.storages import elements_stored, whole_storage
 
 _CANONICAL_NAN = {
     torch.float16: 0x7E00,
@@ -142,12 +144,10 @@ def _tensor(tensor: torch.Tensor) -> str:
         values = values.conj()
     if negated:
         values = torch._neg_view(values)
-    storage = values.untyped_storage()
-    length = storage.nbytes() // values.element_size()
-    whole = (
+    whole = lacks("storage") or (
         values.stride() == contiguous_stride(tuple(values.shape))
         and values.storage_offset() == 0
-        and length == values.numel()
+        and elements_stored(values) == values.numel()
     )
     place = "" if values.device.type == "cpu" else f".to({str(values.device)!r})"
     if values.is_meta:
@@ -156,9 +156,8 @@ def _tensor(tensor: torch.Tensor) -> str:
     elif whole:
         text = _literal(values.cpu()) + place
     else:
-        flat = torch.empty(0, dtype=values.dtype, device=values.device).set_(storage)
         view = f"({tuple(values.shape)}, {values.stride()}, {values.storage_offset()})"
-        text = f"{_literal(flat.cpu())}{place}.as_strided{view}"
+        text = f"{_literal(whole_storage(values).cpu())}{place}.as_strided{view}"
     return (
         text
         + (".conj()" if conjugated else "")

@@ -16,11 +16,12 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
-from strategies.devices import current_device, current_target
+from strategies.devices import current_device, lacks
 from strategies.dtypes import FAMILIES, dtypes
 from strategies.layouts import LAYOUTS, LAZY, WRITABLE, Geometry, permuted
 from strategies.shapes import Shape, shapes
 from strategies.source import teach_hypothesis
+from strategies.storages import elements_stored
 from strategies.values import AS_BITS, KINDS, NUMPY_DTYPES, Array, bytes_for, decode
 
 Drawn = TypeVar("Drawn")
@@ -38,10 +39,9 @@ def _layout_choice(names: tuple[str, ...], rank: int, dtype: torch.dtype) -> st.
 
 def _possible(names: tuple[str, ...]) -> tuple[str, ...]:
     """Leave out the layouts that the current target cannot have."""
-    lacks: frozenset[str] = getattr(current_target.get(), "lacks", frozenset())
-    if "strides" in lacks:
+    if lacks("strides"):
         return ("contiguous",)
-    return tuple(n for n in names if n not in LAZY) if "lazy_conjugation" in lacks else names
+    return tuple(n for n in names if n not in LAZY) if lacks("lazy_conjugation") else names
 
 
 def from_storage(
@@ -50,11 +50,14 @@ def from_storage(
     """Build the tensor that views the flat array ``values`` through ``geometry``.
 
     ``values`` has ``geometry.storage`` elements; dtypes that NumPy lacks come as bit patterns.
-    The tensor owns a copy of the values.
+    The tensor owns a copy of the values. A device without strides or storages gets it as it is,
+    and lays it out in its own way.
     """
     flat = torch.from_numpy(values.copy())
     if dtype in AS_BITS:
         flat = flat.view(AS_BITS[dtype]).view(dtype)
+    if lacks("strides") or lacks("storage"):
+        return torch.as_strided(flat, shape, geometry.stride, geometry.offset).to(device)
     if device.type != "cpu":
         flat = flat.to(device)
     return torch.as_strided(flat, shape, geometry.stride, geometry.offset)
@@ -199,8 +202,7 @@ def layout_of(tensor: torch.Tensor) -> str:
     if any(step == 0 and side > 1 for step, side in zip(stride, shape, strict=True)):
         return "expanded"
     if tensor.is_contiguous():
-        whole = tensor.untyped_storage().nbytes() == prod(shape) * tensor.element_size()
-        return "contiguous" if whole else "offset"
+        return "contiguous" if elements_stored(tensor) == prod(shape) else "offset"
     reach = sum((side - 1) * step for side, step in zip(shape, stride, strict=True)) + 1
     if reach != prod(shape):
         return "stepped" if reach > prod(shape) else "overlapping"
