@@ -203,7 +203,7 @@ def test_to_strides(target, case, tensor):
         compare.equal(plain, compare.to_numpy(tensor), dtype=dtype)
 
 
-@law("devices.to-channels-last", docs="torch.Tensor.to", over=FORMATTED)
+@law("devices.to-channels-last", docs="torch.Tensor.to", over=FORMATTED, needs=("strides",))
 @given(
     tensor=tensors(dtype=torch.float32, shape=shapes(min_rank=4)),
     dtype=st.sampled_from((torch.float32, torch.float64)),
