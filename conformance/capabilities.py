@@ -9,6 +9,7 @@ word is unsupported, not violated.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -53,7 +54,20 @@ PROBES: dict[str, Probe] = {
         "clipping by foreach kernels",
         "p = torch.ones(2).to(device).requires_grad_()\n"
         "p.grad = torch.ones(2).to(device)\n"
+        "torch.nn.utils.get_total_norm([p.grad], foreach=True)\n"
         "torch.nn.utils.clip_grad_norm_([p], 1.0, foreach=True)",
+    ),
+    "fused": Probe(
+        "fused optimizers",
+        "p = torch.ones(2).to(device).requires_grad_()\n"
+        "p.grad = torch.ones(2).to(device)\n"
+        "torch.optim.Adam([p], fused=True).step()",
+    ),
+    "fused_adagrad": Probe(
+        "fused Adagrad",
+        "p = torch.ones(2).to(device).requires_grad_()\n"
+        "p.grad = torch.ones(2).to(device)\n"
+        "torch.optim.Adagrad([p], fused=True).step()",
     ),
     "strides": Probe(
         "views with strides of their own",
@@ -82,6 +96,22 @@ PROBES: dict[str, Probe] = {
     ),
     "generators": Probe(
         "generators of the device", "torch.Generator(device=device).manual_seed(1)"
+    ),
+    "seeding": Probe(
+        "random numbers that torch.manual_seed sets",
+        "def drawn():\n"
+        "    torch.manual_seed(1)\n"
+        "    return torch.rand(4, device=device)\n"
+        "assert device.type == 'meta' or drawn().cpu().equal(drawn().cpu()), 'draws others'",
+    ),
+    "messages": Probe(
+        "errors in the words of stock torch",
+        "said = 'nothing'\n"
+        "try:\n"
+        "    torch.ones(2).to(device) + torch.ones(3).to(device)\n"
+        "except RuntimeError as error:\n"
+        "    said = str(error)\n"
+        "assert 'must match the size' in said, f'says {said}'",
     ),
     "backward": Probe(
         "gradients",
@@ -131,9 +161,13 @@ PROBES: dict[str, Probe] = {
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a target lacks: by capability, the word with which it refused."""
+    """What a target lacks: by capability, the word with which it refused.
+
+    ``words`` says what errors tell to be lacking, by a regular expression for their words.
+    """
 
     refused: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
 
     def lacking(self, needs: Sequence[str]) -> str:
         """Return what is lacking of some capabilities, and why; empty if nothing is."""
@@ -146,7 +180,11 @@ class Capabilities:
             return ""
         said = word(error)
         names = [name for name, refused in self.refused.items() if refused == said]
-        return f"needs {names[0]}: {said}" if names else ""
+        if names:
+            return f"needs {names[0]}: {said}"
+        return next(
+            (f"{why}: {said}" for text, why in self.words.items() if re.match(text, said)), ""
+        )
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Return name, what it is, and ``yes`` or the refusal: a table for people."""

@@ -150,7 +150,7 @@ def _tensor(tensor: torch.Tensor) -> str:
         and elements_stored(values) == values.numel()
     )
     place = "" if values.device.type == "cpu" else f".to({str(values.device)!r})"
-    if values.is_meta:
+    if values.device.type == "meta":
         geometry = f"{tuple(values.shape)}, {values.stride()}"
         text = f"torch.empty_strided({geometry}, dtype={values.dtype}, device='meta')"
     elif whole:
