@@ -40,6 +40,11 @@ DTYPES = tuple(str(dtype).removeprefix("torch.") for dtype in FAMILIES["all"])
 
 PROBES: dict[str, Probe] = {
     **{name: _dtype_probe(name) for name in DTYPES},
+    "subnormals": Probe(
+        "numbers nearer to zero than normal ones",
+        "x = torch.tensor(2.0 ** -140).to(device)\n"
+        "assert device.type == 'meta' or (x + x).cpu().item() == 2.0 ** -139, 'are zero'",
+    ),
     "values": Probe("a tensor's values can be read", "torch.ones(2).to(device).cpu().tolist()"),
     "item": Probe("Tensor.item", "torch.ones(()).to(device).item()"),
     "truth": Probe("a tensor as a condition", "bool(torch.ones(()).to(device))"),
