@@ -17,7 +17,7 @@ from hypothesis.statistics import collector
 
 from conformance import ambient
 from conformance.absences import Absence
-from conformance.capabilities import word
+from conformance.capabilities import DTYPES, word
 from conformance.counterexample import stand_alone
 from conformance.deviations import Deviation, credit
 from conformance.evidence import Evidence
@@ -273,7 +273,7 @@ class Examination:
         evidence = self.target.evidence
         if isinstance(error, Unsatisfiable):
             if self.target.lacks:
-                lacks = ", ".join(sorted(self.target.lacks))
+                lacks = ", ".join(sorted(self.target.lacks & set(DTYPES) or self.target.lacks))
                 return self._verdict("unsupported", f"no inputs without {lacks}", start)
             return self._verdict("vacuous", f"no example satisfied its conditions: {error}", start)
         if error is not None:

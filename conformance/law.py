@@ -15,6 +15,9 @@ from types import ModuleType
 from typing import Any
 
 from hypothesis.strategies import SearchStrategy
+from torch import dtype
+
+from conformance.capabilities import DTYPES
 
 LEVELS = ("must", "should", "statistical")
 Quantifier = SearchStrategy[Any] | Callable[[Any], SearchStrategy[Any]]
@@ -54,10 +57,10 @@ class Law:
         return documentation_link(docs)
 
     def required(self, case: str | None) -> tuple[str, ...]:
-        """The capabilities that one case needs."""
-        if isinstance(self.needs, tuple):
-            return self.needs
-        return self.needs(self.cases[case or next(iter(self.cases))])
+        """The capabilities that one case needs; a case that consists of dtypes needs those."""
+        value = None if case is None else self.cases[case]
+        needs = self.needs if isinstance(self.needs, tuple) else self.needs(value)
+        return (*needs, *_dtypes_of(value))
 
     def quantified(self, case: str | None) -> dict[str, SearchStrategy[Any]]:
         """The strategies of the function's arguments, for one case."""
@@ -136,6 +139,13 @@ def law(
         return test
 
     return declare
+
+
+def _dtypes_of(case: object) -> list[str]:
+    """Return the names of the dtypes that a case names: by name or not, alone or in a tuple."""
+    parts = case if isinstance(case, tuple) else (case,)
+    names = [str(part).removeprefix("torch.") for part in parts if isinstance(part, (str, dtype))]
+    return [name for name in names if name in DTYPES]
 
 
 def documentation_link(docs: str) -> str:

@@ -57,6 +57,12 @@ def lacks(capability: str) -> bool:
     return capability in getattr(current_target.get(), "lacks", ())
 
 
+def check_dtype(dtype: torch.dtype) -> None:
+    """Raise ``NotImplementedError`` where the current target was found to lack a dtype."""
+    if lacks(str(dtype).removeprefix("torch.")):
+        raise NotImplementedError(f"the device has no {dtype}")
+
+
 class DevicePair(NamedTuple):
     """Where a tensor comes from and where it is moved to; they may be the same."""
 
