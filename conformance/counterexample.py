@@ -27,6 +27,10 @@ OURS = ("conformance", "strategies")
 REPLACED: dict[tuple[str, str], str] = {
     ("conformance.evidence", "compared"): "def compared(*_):\n    pass",
     ("conformance.evidence", "has_values"): "def has_values():\n    return True",
+    ("conformance.evidence", "is_refusal"): "def is_refusal(_):\n    return False",
+    ("conformance.evidence", "judges_words"): (
+        "def judges_words():\n    return target.device.type == 'cpu'"
+    ),
     ("conformance.evidence", "judgeable"): "def judgeable(capability):\n"
     "    return not lacks(capability)",
     ("strategies.devices", "lacks"): "def lacks(capability):\n    return capability in {lacks}",

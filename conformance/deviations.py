@@ -109,12 +109,12 @@ class Deviation(Entry):
     def means(self, target: Target) -> bool:
         """Whether this entry claims to be seen on that very target.
 
-        One without a mode need not be seen in each, nor one for all devices on another than the
-        CPU, whose kernels may be right where stock ones are wrong.
+        One without a mode need not be in all modes, nor one for all targets on all devices.
         """
-        if self.target.partition("/")[0] == "*" and target.device.type != "cpu":
-            return False
-        return target.setting.name == EAGER.name or "/" in self.target
+        mode, device = target.setting.name, target.device.type
+        return (mode == EAGER.name or "/" in self.target) and (
+            device == "cpu" or self.target != "*"
+        )
 
     def is_still_there(self, target: Target) -> bool:
         """Run what the entry has recorded; tell whether the violation is still there.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from conformance import compare
 from conformance.evidence import judgeable
 from conformance.reference import strides
-from strategies.storages import whole_storage
+from strategies.storages import elements_stored, whole_storage
 
 
 def geometry_of(tensor: torch.Tensor) -> strides.Strided:
@@ -17,7 +18,9 @@ def geometry_of(tensor: torch.Tensor) -> strides.Strided:
 
 
 def contents_of(tensor: torch.Tensor) -> compare.Array:
-    """Return every element of the tensor's storage, as a flat array."""
+    """Return every element of the tensor's storage, as a flat array; on meta, as many zeros."""
+    if tensor.device.type == "meta":
+        return np.zeros(elements_stored(tensor))
     return compare.to_numpy(whole_storage(tensor))
 
 
@@ -28,11 +31,17 @@ def check_shares(
 
     Says nothing of storages of no bytes, which have no address.
     """
-    if not judgeable("storage") or not judgeable("data_ptr"):
+    on_meta = result.device.type == "meta"
+    if not (judgeable("storage") and (on_meta or judgeable("data_ptr"))):
         return
     if result.untyped_storage().nbytes() and base.untyped_storage().nbytes():
-        same = result.untyped_storage().data_ptr() == base.untyped_storage().data_ptr()
-        compare.fact(same, shares, f"{what} shares storage")
+        compare.fact(place_of(result) == place_of(base), shares, f"{what} shares storage")
+
+
+def place_of(tensor: torch.Tensor) -> int:
+    """Return the address of a tensor's storage; on meta, which has none, the storage's own."""
+    storage = tensor.untyped_storage()
+    return int(storage._cdata if tensor.device.type == "meta" else storage.data_ptr())
 
 
 def check_geometry(
