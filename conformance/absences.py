@@ -18,13 +18,23 @@
     torch = ""
     reason = "the hardware has none"
     link = ""
+
+    [[absent]]
+    error = "LoweringError: no kernel"  # instead of a law: a regular expression for the type and
+                                   # the first line of the errors by which a backend says that it
+                                   # has no such operation, where that is no NotImplementedError
+    target = "mine"
+    torch = ""
+    reason = "operations that are not lowered yet"
+    link = ""
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from fnmatch import filter as filter_names
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +43,16 @@ from conformance.deviations import DeviationsError, Entry, check_entry, check_ma
 
 SHIPPED = Path(__file__).with_name("capabilities.toml")
 _REQUIRED = ("target", "torch", "reason", "link")
-_OPTIONAL = ("law", "capability", "inputs")
+_SUBJECTS = ("law", "capability", "error")
+_OPTIONAL = (*_SUBJECTS, "inputs")
 
 
 @dataclass(frozen=True)
 class Absence(Entry):
-    """One entry: it names laws, or a capability."""
+    """One entry: it names laws, a capability, or an error."""
 
     capability: str = ""
+    error: str = ""
 
 
 def read_absences(path: Path) -> list[Absence]:
@@ -50,15 +62,19 @@ def read_absences(path: Path) -> list[Absence]:
 
 def _absence(table: dict[str, Any], where: str) -> Absence:
     check_entry(table, "absent", where, _REQUIRED, _OPTIONAL)
-    if ("law" in table) == ("capability" in table):
-        raise DeviationsError(f"{where}: name either a law or a capability")
+    if sum(subject in table for subject in _SUBJECTS) != 1:
+        raise DeviationsError(f"{where}: name either a law or a capability or an error")
     capability = table.get("capability", "")
     if capability and capability not in PROBES:
         raise DeviationsError(
             f"{where}: no capability {capability!r}; it is one of {', '.join(PROBES)}"
         )
-    if capability and "inputs" in table:
-        raise DeviationsError(f"{where}: inputs are those of a law, not of a capability")
+    if "law" not in table and "inputs" in table:
+        raise DeviationsError(f"{where}: inputs are those of a law, and of nothing else")
+    try:
+        re.compile(table.get("error", ""))
+    except re.error as error:
+        raise DeviationsError(f"{where}: error is no regular expression: {error}") from error
     return Absence(where=where, **{"law": "", **table})
 
 
@@ -69,9 +85,8 @@ def check_absences(absences: Iterable[Absence], known: Sequence[str]) -> None:
 
 def without(capabilities: Capabilities, absences: Iterable[Absence], target: str) -> Capabilities:
     """Return a target's capabilities less those that its author does not claim."""
-    declared = {
-        absence.capability: f"declared: {absence.reason}"
-        for absence in absences
-        if absence.capability and fnmatchcase(target, absence.target)
-    }
-    return replace(capabilities, refused={**capabilities.refused, **declared})
+    device = target.partition("/")[0]
+    own = [a for a in absences if filter_names((target, device), a.target)]
+    declared = {a.capability: f"declared: {a.reason}" for a in own if a.capability}
+    words = {a.error: f"declared: {a.reason}" for a in own if a.error}
+    return replace(capabilities, refused={**capabilities.refused, **declared}, words=words)

@@ -9,6 +9,7 @@ word is unsupported, not violated.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -39,6 +40,11 @@ DTYPES = tuple(str(dtype).removeprefix("torch.") for dtype in FAMILIES["all"])
 
 PROBES: dict[str, Probe] = {
     **{name: _dtype_probe(name) for name in DTYPES},
+    "subnormals": Probe(
+        "numbers nearer to zero than normal ones",
+        "x = torch.tensor(2.0 ** -140).to(device)\n"
+        "assert device.type == 'meta' or (x + x).cpu().item() == 2.0 ** -139, 'are zero'",
+    ),
     "values": Probe("a tensor's values can be read", "torch.ones(2).to(device).cpu().tolist()"),
     "item": Probe("Tensor.item", "torch.ones(()).to(device).item()"),
     "truth": Probe("a tensor as a condition", "bool(torch.ones(()).to(device))"),
@@ -53,7 +59,20 @@ PROBES: dict[str, Probe] = {
         "clipping by foreach kernels",
         "p = torch.ones(2).to(device).requires_grad_()\n"
         "p.grad = torch.ones(2).to(device)\n"
+        "torch.nn.utils.get_total_norm([p.grad], foreach=True)\n"
         "torch.nn.utils.clip_grad_norm_([p], 1.0, foreach=True)",
+    ),
+    "fused": Probe(
+        "fused optimizers",
+        "p = torch.ones(2).to(device).requires_grad_()\n"
+        "p.grad = torch.ones(2).to(device)\n"
+        "torch.optim.SGD([p], lr=0.1, fused=True).step()",
+    ),
+    "fused_adagrad": Probe(
+        "fused Adagrad",
+        "p = torch.ones(2).to(device).requires_grad_()\n"
+        "p.grad = torch.ones(2).to(device)\n"
+        "torch.optim.Adagrad([p], fused=True).step()",
     ),
     "strides": Probe(
         "views with strides of their own",
@@ -67,15 +86,28 @@ PROBES: dict[str, Probe] = {
         "assert x.device.type == 'meta' or x.cpu().tolist() == [1, 0], 'the base stays'",
     ),
     "storage": Probe(
-        "storages of their own size",
-        "assert torch.zeros(2).to(device).untyped_storage().nbytes() == 8",
+        "storages that views share and tensors can be set to",
+        "x = torch.zeros(2, 3).to(device)\n"
+        "whole = torch.empty(0, device=x.device).set_(x[1].untyped_storage())\n"
+        "assert whole.numel() == 6, f'holds {whole.numel()} elements of 6'",
     ),
-    "data_ptr": Probe("addresses", "assert torch.zeros(2).to(device).data_ptr() != 0, 'is null'"),
+    "data_ptr": Probe(
+        "addresses of tensors and storages",
+        "x = torch.zeros(2).to(device)\n"
+        "assert x.untyped_storage().data_ptr() == x.data_ptr() != 0, 'is null'",
+    ),
     "random": Probe(
         "random numbers made on the device", "assert torch.rand(2, device=device).shape == (2,)"
     ),
     "generators": Probe(
         "generators of the device", "torch.Generator(device=device).manual_seed(1)"
+    ),
+    "seeding": Probe(
+        "random numbers that torch.manual_seed sets",
+        "def drawn():\n"
+        "    torch.manual_seed(1)\n"
+        "    return torch.rand(4, device=device)\n"
+        "assert device.type == 'meta' or drawn().cpu().equal(drawn().cpu()), 'draws others'",
     ),
     "backward": Probe(
         "gradients",
@@ -108,7 +140,7 @@ PROBES: dict[str, Probe] = {
     ),
     "lazy_conjugation": Probe(
         "views under the conj bit",
-        "assert torch.ones(2, dtype=torch.complex64).to(device).conj().is_conj()",
+        "assert torch.ones(2, dtype=torch.complex64).to(device).conj().is_conj(), 'has no bit'",
     ),
     "shared_memory": Probe("Tensor.share_memory_", "torch.ones(2).to(device).share_memory_()"),
     "pickling": Probe(
@@ -125,9 +157,13 @@ PROBES: dict[str, Probe] = {
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a target lacks: by capability, the word with which it refused."""
+    """What a target lacks: by capability, the word with which it refused.
+
+    ``words`` says what errors tell to be lacking, by a regular expression for their words.
+    """
 
     refused: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
 
     def lacking(self, needs: Sequence[str]) -> str:
         """Return what is lacking of some capabilities, and why; empty if nothing is."""
@@ -140,7 +176,11 @@ class Capabilities:
             return ""
         said = word(error)
         names = [name for name, refused in self.refused.items() if refused == said]
-        return f"needs {names[0]}: {said}" if names else ""
+        if names:
+            return f"needs {names[0]}: {said}"
+        return next(
+            (f"{why}: {said}" for text, why in self.words.items() if re.match(text, said)), ""
+        )
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Return name, what it is, and ``yes`` or the refusal: a table for people."""

@@ -10,7 +10,7 @@ import ast
 import builtins
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from importlib import import_module
@@ -27,8 +27,18 @@ OURS = ("conformance", "strategies")
 REPLACED: dict[tuple[str, str], str] = {
     ("conformance.evidence", "compared"): "def compared(*_):\n    pass",
     ("conformance.evidence", "has_values"): "def has_values():\n    return True",
+    ("conformance.evidence", "is_refusal"): "def is_refusal(_):\n    return False",
+    ("conformance.evidence", "judges_words"): (
+        "def judges_words():\n    return target.device.type == 'cpu'"
+    ),
+    ("conformance.evidence", "judgeable"): "def judgeable(capability):\n"
+    "    return not lacks(capability)",
+    ("strategies.devices", "lacks"): "def lacks(capability):\n    return capability in {lacks}",
 }
-"""Functions that mean something only within a run, and what stands for them in a script."""
+"""Functions that mean something only within a run, and what stands for them in a script.
+
+``{lacks}`` is what the script's target lacks.
+"""
 
 _TARGET = "target = SimpleNamespace("
 
@@ -116,7 +126,8 @@ class _Uses(ast.NodeVisitor):
 class Script:
     """A script under construction: imports, definitions, and stand-ins for our modules."""
 
-    def __init__(self) -> None:
+    def __init__(self, lacks: Iterable[str] = ()) -> None:
+        self.lacks = tuple(sorted(lacks))
         self.imports: set[str] = set()
         self.definitions: dict[tuple[str, str], str] = {}
         self.namespaces: dict[str, list[str]] = {}
@@ -132,7 +143,9 @@ class Script:
             elif found.name is not None:
                 self.need(found.module, found.name)
         elif (module, name) in REPLACED:
-            self.definitions[module, name] = REPLACED[module, name]
+            text = REPLACED[module, name].replace("{lacks}", repr(self.lacks))
+            self.definitions[module, name] = text
+            self.need_all(module, ast.parse(text))
         elif (module, name) not in self.definitions:
             self._check_single(name)
             self.definitions[module, name] = ""  # reserves: definitions may need each other
@@ -309,7 +322,7 @@ def _written(
     module = law.function.__module__
     declared = _names(module)[law.function.__name__]
     assert isinstance(declared, ast.FunctionDef)
-    script = Script()
+    script = Script(target.lacks)
     for statement in declared.body:
         script.need_all(module, statement)
     for home, name in homes:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from strategies.devices import current_target
+from strategies.devices import current_target, lacks
 from strategies.tensors import layout_of
 
 
@@ -19,7 +19,8 @@ class Evidence:
     ``examples`` were run, of which ``rejected`` did not fit the law's conditions, ``unsupported``
     met an operation that the target says it does not have, and ``declared`` failed as a
     capability file says; ``checks`` comparisons looked at ``values`` values. ``compile_seconds``
-    are a part of ``law_seconds``.
+    are a part of ``law_seconds``. ``unjudged`` is the capability for lack of which a part of the
+    example that is running was not looked at.
     """
 
     examples: int = 0
@@ -35,6 +36,7 @@ class Evidence:
     law_seconds: float = 0.0
     compile_seconds: float = 0.0
     missing: str = ""
+    unjudged: str = ""
 
     def saw(self, tensor: torch.Tensor) -> None:
         """Note the kind of a tensor that took part."""
@@ -86,6 +88,30 @@ def compared(values: int, tensor: torch.Tensor | None = None) -> None:
         evidence.values += values
         if tensor is not None:
             evidence.saw(tensor)
+
+
+def judgeable(capability: str) -> bool:
+    """Whether the current target has what a part of a law is about.
+
+    Where it lacks it, the law leaves that part out, and the example counts as unsupported.
+    """
+    if not lacks(capability):
+        return True
+    evidence = getattr(current_target.get(), "evidence", None)
+    if evidence is not None:
+        evidence.unjudged = capability
+    return False
+
+
+def judges_words() -> bool:
+    """Whether the words of an error are judged: types are documented, and the words the CPU's."""
+    return current_target.get().device.type == "cpu"
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether an error is the current target's word for a capability that it lacks."""
+    capabilities = getattr(current_target.get(), "capabilities", None)
+    return capabilities is not None and bool(capabilities.refusal(error))
 
 
 def has_values() -> bool:

@@ -17,7 +17,7 @@ from hypothesis.statistics import collector
 
 from conformance import ambient
 from conformance.absences import Absence
-from conformance.capabilities import word
+from conformance.capabilities import DTYPES, word
 from conformance.counterexample import stand_alone
 from conformance.deviations import Deviation, credit
 from conformance.evidence import Evidence
@@ -93,7 +93,7 @@ class Examination:
             self.target.evidence.missing = limit
             self.deviation = None
             return self._verdict("unsupported", limit, start)
-        lacking = self.target.capabilities.lacking(self.law.needs)
+        lacking = self.target.capabilities.lacking(self.law.required(self.case))
         if lacking:
             return self._verdict("unsupported", lacking, start)
         prepared = preparation()
@@ -202,6 +202,7 @@ class Examination:
             evidence.rejected += 1
             return
         evidence.examples += 1
+        evidence.unjudged = ""
         inputs = arguments_source(drawn)  # before the law runs, which may write to its inputs
         declared = self.absence is not None and self.absence.excepts(drawn)
         self.notify(evidence.examples, inputs)
@@ -222,6 +223,10 @@ class Examination:
             evidence.missing = evidence.missing or missing or word(error)
         else:
             self._present += declared
+            if evidence.unjudged:
+                evidence.unsupported += 1
+                lacking = self.target.capabilities.lacking((evidence.unjudged,))
+                evidence.missing = evidence.missing or lacking
         evidence.saw_all(drawn)
 
     def _apply(self, drawn: Mapping[str, Any]) -> None:
@@ -275,7 +280,7 @@ class Examination:
         evidence = self.target.evidence
         if isinstance(error, Unsatisfiable):
             if self.target.lacks:
-                lacks = ", ".join(sorted(self.target.lacks))
+                lacks = ", ".join(sorted(self.target.lacks & set(DTYPES) or self.target.lacks))
                 return self._verdict("unsupported", f"no inputs without {lacks}", start)
             return self._verdict("vacuous", f"no example satisfied its conditions: {error}", start)
         if error is not None:
@@ -289,7 +294,7 @@ class Examination:
         if self.absence and self._present:
             told = f"declared absent at {self.absence.where}, but it is there: remove the entry"
             return self._verdict("stale", told, start)
-        if self.deviation and self.deviation.means(self.target.setting.name):
+        if self.deviation and self.deviation.means(self.target):
             return self._verdict(
                 "stale", f"listed at {self.deviation.where}, but it holds: remove the entry", start
             )

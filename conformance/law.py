@@ -16,6 +16,9 @@ from typing import Any
 
 from hypothesis.strategies import SearchStrategy
 from packaging.version import Version
+from torch import dtype
+
+from conformance.capabilities import DTYPES
 
 LEVELS = ("must", "should", "statistical")
 Quantifier = SearchStrategy[Any] | Callable[[Any], SearchStrategy[Any]]
@@ -28,8 +31,9 @@ class Law:
 
     ``id`` is permanent. ``cases`` maps the name of each entry the law ranges over to the
     entry; empty for a law on its own. ``strategies`` quantify the function's other arguments.
-    ``needs`` names capabilities without which a target cannot be held to it; ``since`` the first
-    torch that promises it, empty if every torch does that the suite runs on.
+    ``needs`` names capabilities without which a target cannot be held to it, or tells them of a
+    case; ``since`` the first torch that promises it, empty if every torch does that the suite runs
+    on.
     """
 
     id: str
@@ -41,7 +45,7 @@ class Law:
     function: Callable[..., None]
     strategies: Mapping[str, Quantifier]
     cases: Mapping[str, Any] = field(default_factory=dict)
-    needs: tuple[str, ...] = ()
+    needs: tuple[str, ...] | Callable[[Any], tuple[str, ...]] = ()
     since: str | Callable[[Any], str] = ""
 
     def ids(self) -> list[str]:
@@ -65,6 +69,12 @@ class Law:
 
     def _told(self, said: str | Callable[[Any], str], case: str | None) -> str:
         return said if isinstance(said, str) else said(self.cases[case or next(iter(self.cases))])
+
+    def required(self, case: str | None) -> tuple[str, ...]:
+        """The capabilities that one case needs; a case that consists of dtypes needs those."""
+        value = None if case is None else self.cases[case]
+        needs = self.needs if isinstance(self.needs, tuple) else self.needs(value)
+        return (*needs, *_dtypes_of(value))
 
     def quantified(self, case: str | None) -> dict[str, SearchStrategy[Any]]:
         """The strategies of the function's arguments, for one case."""
@@ -98,17 +108,17 @@ def law(
     docs: str | Callable[[Any], str],
     level: str = "must",
     over: Mapping[str, Any] | None = None,
-    needs: tuple[str, ...] = (),
+    needs: tuple[str, ...] | Callable[[Any], tuple[str, ...]] = (),
     since: str | Callable[[Any], str] = "",
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Declare a test function to be a law.
 
     ``docs`` is what of torch's documentation promises it: a dotted name with a page of its
     own, such as ``torch.gather``, or a page's path, such as ``notes/autograd.html#anchor``; or a
-    function of the case that tells it. ``needs`` names entries of ``conformance.capabilities``;
-    what a target refuses with the same word as it refused their probes need not be named.
-    ``since`` is the first torch that promises it, such as ``2.12``, or a function of the case that
-    tells it: an older one is not held to it.
+    function of the case that tells it. ``needs`` names entries of ``conformance.capabilities``,
+    or is a function of the case that does; what a target refuses with the same word as it refused
+    their probes need not be named. ``since`` is the first torch that promises it, such as
+    ``2.12``, or a function of the case that tells it: an older one is not held to it.
     Raises ``ValueError`` where the declaration is incomplete.
     """
     if level not in LEVELS:
@@ -146,6 +156,13 @@ def law(
         return test
 
     return declare
+
+
+def _dtypes_of(case: object) -> list[str]:
+    """Return the names of the dtypes that a case names: by name or not, alone or in a tuple."""
+    parts = case if isinstance(case, tuple) else (case,)
+    names = [str(part).removeprefix("torch.") for part in parts if isinstance(part, (str, dtype))]
+    return [name for name in names if name in DTYPES]
 
 
 def documentation_link(docs: str) -> str:

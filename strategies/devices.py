@@ -46,6 +46,23 @@ def current_device() -> torch.device:
     return current_target.get().device
 
 
+def lacks(capability: str) -> bool:
+    """Tell whether the current target was found to lack a capability; outside a run nothing is.
+
+    Example::
+
+        >>> lacks("strides")
+        False
+    """
+    return capability in getattr(current_target.get(), "lacks", ())
+
+
+def check_dtype(dtype: torch.dtype) -> None:
+    """Raise ``NotImplementedError`` where the current target was found to lack a dtype."""
+    if lacks(str(dtype).removeprefix("torch.")):
+        raise NotImplementedError(f"the device has no {dtype}")
+
+
 class DevicePair(NamedTuple):
     """Where a tensor comes from and where it is moved to; they may be the same."""
 

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from strategies.bounds import Bound
+from strategies.devices import check_dtype
 from strategies.operations import (
     COMPLEX,
     DOUBLE,
@@ -97,7 +98,10 @@ class Function:
 
     def leaves(self, device: torch.device) -> list[torch.Tensor]:
         """Return new float64 leaves that require grad, holding ``points``."""
-        return [torch.tensor(p, device=device, requires_grad=True) for p in self.points]
+        leaves = [torch.tensor(point) for point in self.points]
+        for leaf in leaves:
+            check_dtype(leaf.dtype)
+        return [leaf.to(device).requires_grad_() for leaf in leaves]
 
 
 Limit = Callable[[Bound], bool]

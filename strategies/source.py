@@ -18,7 +18,9 @@ import numpy as np
 import torch
 from hypothesis.vendor import pretty
 
+from strategies.devices import lacks
 from strategies.layouts import contiguous_stride
+from strategies.storages import elements_stored, whole_storage
 
 _CANONICAL_NAN = {
     torch.float16: 0x7E00,
@@ -143,17 +145,15 @@ def _tensor(tensor: torch.Tensor) -> str:
         values = values.conj()
     if negated:
         values = torch._neg_view(values)
-    storage = values.untyped_storage()
-    length = storage.nbytes() // values.element_size()
-    whole = (
+    whole = lacks("storage") or (
         values.stride() == contiguous_stride(tuple(values.shape))
         and values.storage_offset() == 0
-        and length == values.numel()
+        and elements_stored(values) == values.numel()
     )
     place = "" if values.device.type == "cpu" else f".to({str(values.device)!r})"
     lazy = (".conj()" if conjugated else "") + ("._neg_view()" if negated else "")
     required = ".requires_grad_()" if tensor.requires_grad else ""
-    if values.is_meta:
+    if values.device.type == "meta":
         geometry = f"{tuple(values.shape)}, {values.stride()}"
         text = f"torch.empty_strided({geometry}, dtype={values.dtype}, device='meta')"
         return text + lazy + required
@@ -161,8 +161,7 @@ def _tensor(tensor: torch.Tensor) -> str:
     if whole:
         text = _literal(values.cpu()) + place + lazy
     else:
-        flat = torch.empty(0, dtype=values.dtype, device=values.device).set_(storage)
-        text = f"{_literal(flat.cpu())}{place}{seen}{lazy}"
+        text = f"{_literal(whole_storage(values).cpu())}{place}{seen}{lazy}"
     is_view, becomes_view = tensor._base is not None, not whole or bool(lazy)
     if is_view and not becomes_view:
         text += seen

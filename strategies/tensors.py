@@ -14,14 +14,16 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
-from strategies.devices import current_device, current_target
+from strategies.devices import current_device, lacks
 from strategies.dtypes import FAMILIES, dtypes
 from strategies.layouts import LAYOUTS, LAZY, WRITABLE, Geometry, contiguous, permuted
 from strategies.shapes import Shape, shapes
 from strategies.source import teach_hypothesis
+from strategies.storages import elements_stored
 from strategies.values import AS_BITS, KINDS, NUMPY_DTYPES, Array, bytes_for, decode
 
 Drawn = TypeVar("Drawn")
@@ -45,10 +47,9 @@ def _layout_choice(
 
 def _possible(names: tuple[str, ...]) -> tuple[str, ...]:
     """Leave out the layouts that the current target cannot have."""
-    lacks: frozenset[str] = getattr(current_target.get(), "lacks", frozenset())
-    if "strides" in lacks:
+    if lacks("strides"):
         return ("contiguous",)
-    return tuple(n for n in names if n not in LAZY) if "lazy_conjugation" in lacks else names
+    return tuple(n for n in names if n not in LAZY) if lacks("lazy_conjugation") else names
 
 
 def from_storage(
@@ -64,11 +65,16 @@ def from_storage(
 
     ``values`` has ``geometry.storage`` elements; dtypes that NumPy lacks come as bit patterns.
     The tensor owns a copy of the values. To autograd it is a ``view`` of them, or has no base.
+    A device without strides or storages gets it as it is, and lays it out in its own way.
     """
+    if lacks(str(dtype).removeprefix("torch.")):
+        reject()  # what asks for one dtype of several has other inputs
     whole = not view and values.size > 0 and geometry == contiguous(shape)
     memory = torch.from_numpy(values.reshape(shape if whole else -1).copy())
     if dtype in AS_BITS:
         memory = memory.view(AS_BITS[dtype]).view(dtype)
+    if lacks("strides") or lacks("storage"):
+        return torch.as_strided(memory, shape, geometry.stride, geometry.offset).to(device)
     if device.type != "cpu":
         memory = memory.to(device)
     if whole:
@@ -218,8 +224,7 @@ def layout_of(tensor: torch.Tensor) -> str:
     if any(step == 0 and side > 1 for step, side in zip(stride, shape, strict=True)):
         return "expanded"
     if tensor.is_contiguous():
-        whole = tensor.untyped_storage().nbytes() == prod(shape) * tensor.element_size()
-        return "contiguous" if whole else "offset"
+        return "contiguous" if elements_stored(tensor) == prod(shape) else "offset"
     reach = sum((side - 1) * step for side, step in zip(shape, stride, strict=True)) + 1
     if reach != prod(shape):
         return "stepped" if reach > prod(shape) else "overlapping"

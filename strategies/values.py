@@ -45,6 +45,7 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
+from strategies.devices import lacks
 from strategies.dtypes import FAMILIES
 from strategies.shapes import Shape
 
@@ -236,7 +237,30 @@ def bytes_for(elements: int, dtype: torch.dtype, kind: str) -> st.SearchStrategy
 
 
 def decode(raw: bytes, dtype: torch.dtype, kind: str) -> Array:
-    """Return the flat array that drawn bytes stand for."""
+    """Return the flat array that drawn bytes stand for.
+
+    For a device that takes subnormal numbers for zero, zeros stand for them.
+    """
+    values = _decoded(raw, dtype, kind)
+    return without_subnormals(values, dtype) if lacks("subnormals") else values
+
+
+def without_subnormals(values: Array, dtype: torch.dtype) -> Array:
+    """Return values, in NumPy's own dtype for ``dtype``, with zeros for the subnormal ones.
+
+    Of float16 and float8 all numbers stay: devices compute with them in float32.
+    """
+    if dtype == torch.bfloat16:
+        return np.where(values & 0x7F80, values, values & 0x8000)
+    if values.dtype.kind not in "fc" or values.dtype.itemsize < 4:
+        return values
+    parts = values.reshape(-1).view(values.real.dtype)
+    normal = ~(np.abs(parts) < np.finfo(parts.dtype).tiny)
+    kept = np.where(normal, parts, np.copysign(parts.dtype.type(0), parts))
+    return kept.view(values.dtype).reshape(values.shape)
+
+
+def _decoded(raw: bytes, dtype: torch.dtype, kind: str) -> Array:
     if kind == "bits" and dtype != torch.bool:  # a bool has two legal patterns
         return np.frombuffer(raw, dtype=NUMPY_DTYPES[dtype])
     if kind == "distinct" and dtype != torch.bool:  # a bool has two values

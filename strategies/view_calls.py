@@ -15,6 +15,7 @@ from strategies.devices import current_device
 from strategies.dtypes import dtypes
 from strategies.layouts import Geometry
 from strategies.shapes import MAX_RANK, Shape, dim_tuples, dims, permutations, reshapes, shapes
+from strategies.storages import elements_stored
 from strategies.subscripts import basic_indices
 from strategies.tensors import from_storage
 from strategies.values import bytes_for, decode, raw_bytes
@@ -352,7 +353,7 @@ class Geometrical(NamedTuple):
 @st.composite
 def _legal_geometries(draw: st.DrawFn) -> Geometrical:
     tensor = draw(strided_tensors(shape=shapes(min_rank=1, min_side=1)))
-    length = tensor.untyped_storage().nbytes() // tensor.element_size()
+    length = elements_stored(tensor)
     shape = draw(shapes(max_elements=36))
     picks = np.frombuffer(draw(raw_bytes(len(shape) + 1)), dtype=np.uint8).tolist()
     offset = picks[-1] % length

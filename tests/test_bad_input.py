@@ -43,7 +43,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "unreadable capabilities": (["--capabilities", "none.toml"], "none.toml: cannot be read"),
     "absent law": (["--capabilities", "absent.toml"], "absent.toml:1: law = 'scater.*'"),
     "absent capability": (["--capabilities", "probe.toml"], "probe.toml:1: no capability 'float6'"),
-    "absent nothing": (["--capabilities", "nothing.toml"], "name either a law or a capability"),
+    "absent nothing": (["--capabilities", "nothing.toml"], "name either a law or a capability or"),
     "no laws": (["--target", "cpu", "test_other.py"], "no law was collected"),
 }  # fmt: skip
 

@@ -211,6 +211,71 @@ def test_a_law_without_what_it_needs_is_unsupported(laws: RunLaws, tmp_path: Pat
     assert "lacks float64" in run.out
 
 
+IN_PART = '''
+from conformance.reference import strides
+from conformance.scenarios import memory
+
+def needed(case):
+    return ("strides",) if case else ()
+
+@law("test.in-part", docs="torch.t", over={"strided": 1, "plain": 0}, needs=needed)
+@given(x=tensors(dtype=torch.float64, shape=(2, 3)))
+def test_in_part(target, case, x):
+    """A transposed tensor has the strides of the other."""
+    expected = compare.to_numpy(x).T
+    result = target.run("torch.t", x)
+    memory.check_geometry(result, strides.transpose(memory.geometry_of(x), 0, 1))
+    memory.check_shares(result, x, True)
+    compare.equal(result, expected, dtype=x.dtype)
+    compare.fact(target.lacks, frozenset(("strides", "storage")), "what is lacking")
+'''
+
+
+def test_what_a_device_does_not_let_be_seen_is_left_out(laws: RunLaws, tmp_path: Path) -> None:
+    lacking = ("strides", "storage")
+    declared = tmp_path / "absent.toml"
+    declared.write_text(
+        "".join(
+            f'[[absent]]\ncapability = "{name}"\ntarget = "*"\ntorch = ""\n'
+            'reason = "as designed"\nlink = ""\n'
+            for name in lacking
+        )
+    )
+    run = laws(IN_PART, "--capabilities", str(declared))
+    assert run.verdicts == {"test.in-part:strided": "unsupported", "test.in-part:plain": "holds"}
+    line = run.line("test.in-part:plain")
+    assert line["evidence"]["layouts"] == ["contiguous", "transposed"]  # what is drawn, and its t
+    assert line["evidence"]["unsupported"] == line["evidence"]["examples"]
+    assert line["message"].endswith("unsupported, needs storage (declared: as designed)")
+    assert laws(IN_PART).verdicts["test.in-part:plain"] == "violated"
+
+
+OWN_WORDS = '''
+class NotLowered(Exception):
+    pass
+
+@law("test.lowered", docs="torch.add")
+@given(x=tensors(dtype=torch.float64))
+def test_lowered(target, x):
+    """A sum is lowered."""
+    raise NotLowered("add has no lowering")
+'''
+
+
+def test_a_backend_may_say_what_it_lacks_in_its_own_words(laws: RunLaws, tmp_path: Path) -> None:
+    declared = tmp_path / "absent.toml"
+    declared.write_text(
+        '[[absent]]\nerror = "NotLowered: .* has no lowering"\ntarget = "cpu/vmap"\ntorch = ""\n'
+        'reason = "not lowered yet"\nlink = ""\n'
+    )
+    options = ["--capabilities", str(declared), "--target", "cpu", "--target", "cpu/vmap"]
+    run = laws(OWN_WORDS, *options)
+    found = {line["target"]: (line["verdict"], line["message"]) for line in run.verdict_lines}
+    said = "declared: not lowered yet: NotLowered: add has no lowering"
+    assert found["cpu/vmap"] == ("unsupported", said)
+    assert found["cpu"][0] == "violated"
+
+
 GREEDY = '''
 @law("test.greedy", docs="torch.add")
 @given(size=st.integers(0, 2))

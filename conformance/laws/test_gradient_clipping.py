@@ -9,13 +9,22 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from strategies import current_device, tensors
+from strategies.devices import lacks
 
 NORM = "torch.nn.utils.clip_grad_norm_"
 VALUE = "torch.nn.utils.clip_grad_value_"
 NORMS = {"two": 2.0, "one": 1.0, "infinity": inf, "three": 3.0, "half": 0.5, "two-named": "2"}
 NONFINITE = {"nan": nan, "infinity": inf, "minus-infinity": -inf}
 FORMS = ("list", "generator", "tuple")
-FOREACH = st.sampled_from((None, True, False))
+
+
+@st.composite
+def _foreach(draw):
+    """Draw the option: that implementation is for "CUDA and CPU native tensors"."""
+    return draw(st.sampled_from((None, False) if lacks("foreach") else (None, True, False)))
+
+
+FOREACH = _foreach()
 EPSILON = 1e-6  # documented: what is added to the norm
 
 

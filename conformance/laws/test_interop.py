@@ -233,7 +233,13 @@ def test_dlpack_device(target, tensor):
     compare.fact((int(kind), number), (1, 0), "device")
 
 
-@law("interop.dlpack-rejected", docs="torch.from_dlpack", level="should", over=NO_CAPSULE)
+@law(
+    "interop.dlpack-rejected",
+    docs="torch.from_dlpack",
+    level="should",
+    over=NO_CAPSULE,
+    needs=("dlpack",),
+)
 @given(tensor=tensors(dtype="complex", shape=shapes(min_rank=1), layouts=("contiguous",)))
 def test_dlpack_rejected(target, case, tensor):
     """``__dlpack__`` rejects what a capsule cannot say: a gradient, a conjugate bit, sparsity."""

@@ -56,7 +56,12 @@ def test_spellings(target, case, call):
         judge.check(case, call, target.run(spelling, *call.arguments, **call.keywords), name)
 
 
-@law("operators.layout", docs=page, over=excluding("layout", lambda o: o.memory != "view"))
+@law(
+    "operators.layout",
+    docs=page,
+    over=excluding("layout", lambda o: o.memory != "view"),
+    needs=("strides",),
+)
 @given(call=value_calls)
 def test_layout(target, case, call):
     """The result does not depend on how the inputs lie in memory.

@@ -99,7 +99,7 @@ def test_options_unchanged(target, case, options, history):
     compare.fact(ids, [id(parameter) for parameter in parameters], "parameters of the groups")
 
 
-@law("optimizer.draws-nothing", docs=STEP, level="should", over=OPTIMIZERS)
+@law("optimizer.draws-nothing", docs=STEP, level="should", over=OPTIMIZERS, needs=("seeding",))
 @given(options=options_of, history=histories_of, seed=st.integers(0, 2**32))
 def test_draws_nothing(target, case, options, history, seed):
     """An optimizer draws no random numbers: the generators stay where they were.

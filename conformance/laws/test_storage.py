@@ -11,10 +11,11 @@ from conformance.scenarios import memory
 from conformance.target import resolve
 from strategies import shapes, tensors
 from strategies.layouts import WRITABLE
+from strategies.storages import whole_storage
 from strategies.view_calls import legal_geometries, row_tensors, strided_tensors, view_calls
 
 
-@law("views.addresses", docs="torch.Tensor.stride")
+@law("views.addresses", docs="torch.Tensor.stride", needs=("strides", "data_ptr"))
 @given(tensor=strided_tensors(shape=shapes(min_side=1), repeats=True))
 def test_addresses(target, tensor):
     """Element (i, j) lies at data_ptr + element_size * (i * stride(0) + j * stride(1)).
@@ -44,7 +45,7 @@ def test_as_strided(target, geometry, of_view):
         result = target.run("torch.as_strided", tensor, shape, stride)
     else:
         result = target.run("torch.as_strided", tensor, shape, stride, offset)
-    compare.fact(memory.geometry_of(result), expected, "geometry")
+    memory.check_geometry(result, expected, exact=True)
     memory.check_view(result, tensor, expected)
 
 
@@ -56,7 +57,12 @@ REJECTED_STRIDES = {
 }
 
 
-@law("views.as-strided-rejected", docs="torch.as_strided", over={k: k for k in REJECTED_STRIDES})
+@law(
+    "views.as-strided-rejected",
+    docs="torch.as_strided",
+    over={k: k for k in REJECTED_STRIDES},
+    needs=("storage",),
+)
 @given(geometry=legal_geometries())
 def test_as_strided_rejected(target, case, geometry):
     """as_strided rejects negative strides and elements outside the storage.
@@ -81,7 +87,7 @@ def test_as_strided_rejected(target, case, geometry):
     compare.unchanged(tensor, before)
 
 
-@law("views.expand-memory", docs="torch.Tensor.expand")
+@law("views.expand-memory", docs="torch.Tensor.expand", needs=("strides",))
 @given(call=view_calls("expand"))
 def test_expand_memory(target, call):
     """expand allocates no memory: dimensions that it makes or grows have stride 0.
@@ -136,11 +142,7 @@ def rows_of(case):
 
 def check_reinterpreted(result, tensor, geometry, values, dtype):
     """Check a tensor that sees the memory of another one, from the same byte on, differently."""
-    got = memory.geometry_of(result)
-    compare.fact(got.shape, geometry.shape, "shape")
-    compare.fact(strides.significant(got), strides.significant(geometry), "stride")
-    if 0 not in geometry.shape:
-        compare.fact(got.offset, geometry.offset, "storage_offset")
+    memory.check_geometry(result, geometry)
     memory.check_shares(result, tensor, True)
     compare.equal(result, values, dtype=dtype)
 
@@ -184,7 +186,11 @@ UNFIT = {
 }
 
 
-@law("views.dtype-rejected", docs="torch.Tensor.view", over=UNFIT)
+def strides_of_unfit(case):
+    return () if case in (UNFIT["size"], UNFIT["rank-0"]) else ("strides",)
+
+
+@law("views.dtype-rejected", docs="torch.Tensor.view", over=UNFIT, needs=strides_of_unfit)
 @given(tensor=row_tensors(dtype=torch.float32, unit=4, min_side=1))
 def test_dtype_rejected(target, case, tensor):
     """view(dtype) of a wider dtype rejects a tensor whose memory does not divide into it.
@@ -259,7 +265,16 @@ NO_PAIRS = {
 }
 
 
-@law("views.as-complex-rejected", docs="torch.view_as_complex", over=NO_PAIRS)
+def strides_of_pairs(case):
+    return () if case in (NO_PAIRS["size"], NO_PAIRS["rank-0"]) else ("strides",)
+
+
+@law(
+    "views.as-complex-rejected",
+    docs="torch.view_as_complex",
+    over=NO_PAIRS,
+    needs=strides_of_pairs,
+)
 @given(tensor=row_tensors(dtype="split", unit=8, min_side=1))
 def test_as_complex_rejected(target, case, tensor):
     """view_as_complex rejects a last dimension not of size 2 and stride 1, and odd strides."""
@@ -276,12 +291,11 @@ def test_as_complex_rejected(target, case, tensor):
 
 def with_own_storage(tensor):
     """The same geometry and memory contents in a storage that torch allocated itself."""
-    whole = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-    flat = whole.set_(tensor.untyped_storage()).clone()
+    flat = whole_storage(tensor).clone()
     return flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset()).detach()
 
 
-@law("views.resize", docs="torch.Tensor.resize_")
+@law("views.resize", docs="torch.Tensor.resize_", needs=("storage",))
 @given(tensor=strided_tensors(values="any"), shape=shapes(), same=st.booleans())
 def test_resize(target, tensor, shape, same):
     """resize_ reads the storage row-major from the offset on; it grows where that needs more.
@@ -321,7 +335,7 @@ def test_resize_rejected(target, case, tensor, shape):
     compare.unchanged(recorded, before)
 
 
-@law("views.set", docs="torch.Tensor.set_")
+@law("views.set", docs="torch.Tensor.set_", needs=("storage",))
 @given(tensor=strided_tensors(), other=shapes())
 def test_set(target, tensor, other):
     """set_ gives a tensor the storage, size and strides of another, from then on shared."""
@@ -335,7 +349,7 @@ def test_set(target, tensor, other):
     compare.equal(tensor, ones, dtype=tensor.dtype, what="source after a write")
 
 
-@law("views.set-storage", docs="torch.Tensor.set_")
+@law("views.set-storage", docs="torch.Tensor.set_", needs=("storage",))
 @given(geometry=legal_geometries(), packed=st.booleans())
 def test_set_storage(target, geometry, packed):
     """set_ with a storage takes offset, size and stride; strides default to C-contiguous."""

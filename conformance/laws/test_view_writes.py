@@ -297,7 +297,13 @@ OVERLAPPED = {
 }
 
 
-@law("views.expanded-write-rejected", docs="torch.Tensor.expand", level="should", over=OVERLAPPED)
+@law(
+    "views.expanded-write-rejected",
+    docs="torch.Tensor.expand",
+    level="should",
+    over=OVERLAPPED,
+    needs=("strides",),
+)
 @given(
     tensor=strided_tensors(dtype="floating", values="dyadic", shape=shapes(min_side=1, max_rank=3)),
     times=st.integers(2, 4),
@@ -328,7 +334,13 @@ def test_expanded_write_rejected(target, case, tensor, times, last):
     compare.unchanged(tensor, before)
 
 
-@law("views.overlapping-write-rejected", docs="torch.Tensor.copy_", level="should", over=WRITES)
+@law(
+    "views.overlapping-write-rejected",
+    docs="torch.Tensor.copy_",
+    level="should",
+    over=WRITES,
+    needs=("storage",),
+)
 @given(
     tensor=tensors(
         dtype="floating", shape=shapes(min_rank=1, min_side=1), layouts=("contiguous", "offset")

@@ -10,6 +10,7 @@ from conformance.reference import strides
 from conformance.scenarios import memory
 from conformance.target import resolve
 from strategies import dims, reshapes, shapes, tensors
+from strategies.devices import lacks
 from strategies.layouts import DENSE
 from strategies.view_calls import ViewCall, strided_tensors, view_calls
 
@@ -78,6 +79,8 @@ def formatted(draw, rank):
     if draw(st.booleans()):
         return draw(strided_tensors(shape=st.just(shape)))
     flat = draw(tensors(shape=shape, values="any", layouts=("contiguous",)))
+    if lacks("strides"):
+        return flat
     return flat.as_strided(shape, strides.packed(shape, order))
 
 
@@ -184,10 +187,19 @@ def test_ravel(target, tensor):
     compare.equal(result, flat, dtype=tensor.dtype)
 
 
+def strides_of_format(case):
+    return () if case == "contiguous_format" else ("strides",)
+
+
 FORMAT_NAMES = {name: name for name in ("contiguous_format", "channels_last", "channels_last_3d")}
 
 
-@law("views.is-contiguous", docs="torch.Tensor.is_contiguous", over=FORMAT_NAMES)
+@law(
+    "views.is-contiguous",
+    docs="torch.Tensor.is_contiguous",
+    over=FORMAT_NAMES,
+    needs=strides_of_format,
+)
 @given(tensor=in_format)
 def test_is_contiguous(target, case, tensor):
     """is_contiguous tells whether elements lie in the order of the memory format without gaps.
@@ -201,7 +213,12 @@ def test_is_contiguous(target, case, tensor):
         compare.fact(tensor.is_contiguous(), expected, "is_contiguous")
 
 
-@law("views.contiguous", docs="torch.Tensor.contiguous", over=FORMAT_NAMES)
+@law(
+    "views.contiguous",
+    docs="torch.Tensor.contiguous",
+    over=FORMAT_NAMES,
+    needs=strides_of_format,
+)
 @given(tensor=in_format)
 def test_contiguous(target, case, tensor):
     """contiguous returns self if it is in the memory format already, and else a copy that is."""
@@ -244,7 +261,12 @@ def test_clone_format(target, case, tensor):
     compare.unchanged(tensor, before, "what was cloned")
 
 
-@law("views.format-rank", docs=FORMATS, over={"channels_last": 4, "channels_last_3d": 5})
+@law(
+    "views.format-rank",
+    docs=FORMATS,
+    over={"channels_last": 4, "channels_last_3d": 5},
+    needs=("strides",),
+)
 @given(tensor=strided_tensors(shape=shapes(max_rank=3)))
 def test_format_rank(target, case, tensor):
     """channels_last is for rank 4 and channels_last_3d for rank 5; contiguous rejects others."""

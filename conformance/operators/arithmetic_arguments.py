@@ -19,15 +19,18 @@ from conformance.operators.arguments import (
 from conformance.operators.operator import Call, Calls
 from strategies import broadcastable_shapes, dtypes, shapes, tensors
 from strategies.dtypes import FAMILIES
+from strategies.storages import whole_storage
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 
 
 def memory_changed(tensor: torch.Tensor, change: Change) -> torch.Tensor:
-    """Return the tensor after changing all of its storage: its layout stays what was drawn."""
-    storage = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-    storage.set_(tensor.untyped_storage())
-    storage.copy_(change(storage))
+    """Return the tensor after changing all of its storage: its layout stays what was drawn.
+
+    The change is computed on the host: the device under test takes no part in making inputs.
+    """
+    storage = whole_storage(tensor)
+    storage.copy_(change(storage.cpu()))
     return tensor
 
 

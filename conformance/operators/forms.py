@@ -14,7 +14,9 @@ from conformance.evidence import tensors_in
 from conformance.operators.judge import evaluated, expected, result_dtypes
 from conformance.operators.operator import Call, Operator, replaced
 from conformance.operators.results import category_of
+from strategies.devices import lacks
 from strategies.layouts import LAYOUTS
+from strategies.storages import elements_stored, whole_storage
 from strategies.tensors import layout_of
 
 Array = npt.NDArray[Any]
@@ -68,10 +70,11 @@ def writable(tensor: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
 
 def around(tensor: torch.Tensor) -> list[Any]:
     """Return what lies in a tensor's storage outside of the tensor, bit by bit."""
-    storage = tensor.untyped_storage()
-    whole = torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(storage).cpu().numpy()
+    if lacks("storage"):
+        return []
+    whole = whole_storage(tensor, torch.uint8).cpu().numpy()
     size = tensor.element_size()
-    places = np.arange(storage.nbytes() // size)
+    places = np.arange(elements_stored(tensor))
     seen = (
         torch.as_strided(
             torch.from_numpy(places), tensor.shape, tensor.stride(), tensor.storage_offset()
