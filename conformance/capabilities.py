@@ -55,6 +55,12 @@ PROBES: dict[str, Probe] = {
         "p.grad = torch.ones(2).to(device)\n"
         "torch.nn.utils.clip_grad_norm_([p], 1.0, foreach=True)",
     ),
+    "fused": Probe(
+        "fused optimizers",
+        "p = torch.ones(2).to(device).requires_grad_()\n"
+        "p.grad = torch.ones(2).to(device)\n"
+        "torch.optim.SGD([p], lr=0.1, fused=True).step()",
+    ),
     "strides": Probe(
         "views with strides of their own",
         "x = torch.zeros(2, 3).to(device).t()\n"

@@ -15,20 +15,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.utils.weak import WeakTensorKeyDictionary
 
-from conformance.evidence import compared, has_values
+from conformance.evidence import compared, has_values, is_refusal, judges_words
 
 Array = npt.NDArray[Any]
+
+DRAWN: Any = WeakTensorKeyDictionary()
+"""Of inputs without values: the version at which they were drawn, and the values drawn for them."""
 
 
 def to_numpy(tensor: torch.Tensor) -> Array:
     """Return a tensor's values as a NumPy copy; bfloat16 becomes float32, exactly.
 
-    An input without values has those that were drawn for it.
+    An input without values has those that were drawn for it, until something is written to it.
     """
-    drawn: Array | None = getattr(tensor, "drawn_values", None)
-    if tensor.is_meta and drawn is not None:
-        return drawn.copy()
+    if tensor.is_meta and tensor in DRAWN:
+        version, drawn = DRAWN[tensor]
+        if tensor._version == version:
+            copy: Array = drawn.copy()
+            return copy
     host = tensor.detach().cpu().resolve_conj().resolve_neg()
     if host._is_zerotensor():
         host = host.clone()  # torch's lazy zeros have no memory: at an offset numpy() crashes
@@ -156,15 +162,19 @@ def fact(actual: object, expected: object, what: str) -> None:
 def raises(error: type[Exception], message: str) -> Iterator[None]:
     """Check that the block raises ``error`` with a text in which ``message`` is found.
 
-    ``message`` is a regular expression for the telling part. An operation that the target
-    says it does not have is not an answer: its NotImplementedError goes through.
+    ``message`` is a regular expression for the telling part. Its words are the CPU's own: of
+    other devices the type is asked. That the target says it lacks something is not an answer: its
+    NotImplementedError, or the word with which it refused a capability, goes through.
     """
     try:
         yield
     except NotImplementedError:
         raise
     except error as raised:
-        if not re.search(message, str(raised)):
+        other_words = not re.search(message, str(raised))
+        if other_words and is_refusal(raised):
+            raise
+        if other_words and judges_words():
             text = str(raised).partition("\n")[0]
             raise AssertionError(
                 f"raised {type(raised).__name__} with another message: {text!r}, "

@@ -27,6 +27,10 @@ OURS = ("conformance", "strategies")
 REPLACED: dict[tuple[str, str], str] = {
     ("conformance.evidence", "compared"): "def compared(*_):\n    pass",
     ("conformance.evidence", "has_values"): "def has_values():\n    return True",
+    ("conformance.evidence", "is_refusal"): "def is_refusal(_):\n    return False",
+    ("conformance.evidence", "judges_words"): (
+        "def judges_words():\n    return target.device.type == 'cpu'"
+    ),
 }
 """Functions that mean something only within a run, and what stands for them in a script."""
 

@@ -106,9 +106,15 @@ class Deviation(Entry):
     counterexample: str = ""
     crash: str = ""
 
-    def means(self, mode: str) -> bool:
-        """Whether this entry claims to be seen in that very mode: one without a mode need not."""
-        return mode == EAGER.name or "/" in self.target
+    def means(self, target: Target) -> bool:
+        """Whether this entry claims to be seen on that very target.
+
+        One without a mode need not be in all modes, nor one for all targets on all devices.
+        """
+        mode, device = target.setting.name, target.device.type
+        return (mode == EAGER.name or "/" in self.target) and (
+            device == "cpu" or self.target != "*"
+        )
 
     def is_still_there(self, target: Target) -> bool:
         """Run what the entry has recorded; tell whether the violation is still there.

@@ -88,6 +88,17 @@ def compared(values: int, tensor: torch.Tensor | None = None) -> None:
             evidence.saw(tensor)
 
 
+def judges_words() -> bool:
+    """Whether the words of an error are judged: types are documented, and the words the CPU's."""
+    return current_target.get().device.type == "cpu"
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether an error is the current target's word for a capability that it lacks."""
+    capabilities = getattr(current_target.get(), "capabilities", None)
+    return capabilities is not None and bool(capabilities.refusal(error))
+
+
 def has_values() -> bool:
     """Whether the tensors of the current target hold values."""
     return not getattr(current_target.get(), "valueless", False)

@@ -239,7 +239,7 @@ class Examination:
         token = current_target.set(self.target)
         try:
             given = without_values(drawn) if self.target.valueless else drawn
-            with self.target.surrounded():
+            with ambient.dispatching(), self.target.surrounded():
                 self.law.function(self.target, **self.law.arguments(self.case), **given)
                 self.target.synchronize()
         finally:
@@ -299,7 +299,7 @@ class Examination:
         if self.absence and self._present:
             told = f"declared absent at {self.absence.where}, but it is there: remove the entry"
             return self._verdict("stale", told, start)
-        if self.deviation and self.deviation.means(self.target.setting.name):
+        if self.deviation and self.deviation.means(self.target):
             return self._verdict(
                 "stale", f"listed at {self.deviation.where}, but it holds: remove the entry", start
             )

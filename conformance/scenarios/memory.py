@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from conformance import compare
@@ -15,7 +16,9 @@ def geometry_of(tensor: torch.Tensor) -> strides.Strided:
 
 
 def contents_of(tensor: torch.Tensor) -> compare.Array:
-    """Return every element of the tensor's storage, as a flat array."""
+    """Return every element of the tensor's storage, as a flat array; on meta, as many zeros."""
+    if tensor.is_meta:
+        return np.zeros(tensor.untyped_storage().nbytes() // tensor.element_size())
     whole = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
     return compare.to_numpy(whole.set_(tensor.untyped_storage()))
 
@@ -28,8 +31,13 @@ def check_shares(
     Says nothing of storages of no bytes, which have no address.
     """
     if result.untyped_storage().nbytes() and base.untyped_storage().nbytes():
-        same = result.untyped_storage().data_ptr() == base.untyped_storage().data_ptr()
-        compare.fact(same, shares, f"{what} shares storage")
+        compare.fact(place_of(result) == place_of(base), shares, f"{what} shares storage")
+
+
+def place_of(tensor: torch.Tensor) -> int:
+    """Return the address of a tensor's storage; on meta, which has none, the storage's own."""
+    storage = tensor.untyped_storage()
+    return int(storage._cdata if tensor.is_meta else storage.data_ptr())
 
 
 def check_view(
