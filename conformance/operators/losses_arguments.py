@@ -199,7 +199,9 @@ def class_calls(
         target = _indices(draw, (*sides[:1], *sides[2:])[: len(sides) - 1], list(among))
         logits = draw(operand(dtype, x.kind(draw, dtype, smooth), sides))
         extra = weights_of(draw, {"weight": of_classes}, sides, dtype, smooth)
-        own = extra.get("weight", torch.ones(classes))[target[target != ignored]]
+        own = extra.get("weight", torch.ones(classes, device=target.device))[
+            target[target != ignored]
+        ]
         mixed = smooth or "label_smoothing" in keywords  # and an infinite mean is not defined
         return Call((logits, target), {**extra, **_defined(keywords, [int(own.any())], mixed)})
 
