@@ -227,7 +227,8 @@ class Examination:
                 self._failure = (drawn, inputs, error)
                 raise
             else:
-                self._check_layouts(drawn, inputs, error)
+                if missing == missing_operation(error, self.target.setting):
+                    self._check_layouts(drawn, inputs, error)
                 evidence.unsupported += 1
             evidence.missing = evidence.missing or missing or word(error)
         else:
