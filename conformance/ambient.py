@@ -7,7 +7,7 @@ later law of the process sees, and one fault would read as hundreds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -25,13 +25,28 @@ STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
 """What is kept, by name: how it is read, and how it is put back."""
 
 
+_INCLUDED = torch._C._dispatch_tls_local_include_set()
+_EXCLUDED = torch._C._dispatch_tls_local_exclude_set()
+
+
+def dispatching() -> AbstractContextManager[Any]:
+    """Return the context in which the dispatcher chooses kernels as it does at first.
+
+    An error that leaves an operation of torch's may leave keys behind that were to be passed over,
+    until then or when its traceback is given up: nothing would be recorded any more.
+    """
+    context: AbstractContextManager[Any] = torch._C._ForceDispatchKeyGuard(_INCLUDED, _EXCLUDED)
+    return context
+
+
 @contextmanager
 def kept(seed: int) -> Iterator[None]:
     """Put the state back at the end; draws from torch's generator are the seed's meanwhile."""
     found = {name: read() for name, (read, _) in STATE.items()}
     torch.default_generator.manual_seed(seed)
     try:
-        yield
+        with dispatching():
+            yield
     finally:
         for name, (_, write) in STATE.items():
             write(found[name])

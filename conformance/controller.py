@@ -10,16 +10,20 @@ import json
 import tempfile
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
 import pytest
 
-from conformance.journal import LastWords, last_words, read_plan
-from conformance.options import asks_for_laws, options_of
+from conformance.deaths import of_the_dead
+from conformance.isolation import Surroundings, Task
+from conformance.journal import last_words, read_plan
+from conformance.options import asks_for_laws, budget_of, options_of
 from conformance.report.terminal import Terminal
-from conformance.results import SCHEMA, Counterexample, Record, Verdict, stamp
+from conformance.results import SCHEMA, Record, Verdict, stamp
+from conformance.shrinking import Shrinking, Smallest
 
 
 class Hooks:
@@ -44,6 +48,7 @@ class Controller:
         self.seed = SystemRandom().getrandbits(32)
         self.record = self._open_record()
         self.terminal = Terminal(config)
+        self.shrinking = Shrinking(budget_of(self.options))
 
     def _open_record(self) -> Record | None:
         path: Path | None = self.options["record"]
@@ -104,15 +109,24 @@ class Controller:
         """Give the law during which a worker died its verdict."""
         law = (self.plan or {}).get("laws", {}).get(crashitem)
         if law is not None:
-            process = report.node.gateway.id
-            verdict = _of_the_dead(
-                law,
-                self.plan["listed"].get(crashitem) if self.plan else None,
-                self.plan["absent"].get(crashitem) if self.plan else None,
-                last_words(self.folder, process),
-                crashitem,
-            )
-            stamp(report, verdict)
+            stamp(report, self._verdict_on_the_dead(law, crashitem, report.node.gateway.id))
+
+    def _verdict_on_the_dead(self, law: dict[str, Any], nodeid: str, process: str) -> Verdict:
+        assert self.plan is not None
+        words = last_words(self.folder, process)
+        task, surroundings = self._task(nodeid, law["law"], law["target"]), self._surroundings()
+
+        def shrink(message: str) -> Smallest | None:
+            return self.shrinking.smallest(task, surroundings, words.example, message)
+
+        return of_the_dead(
+            law,
+            words,
+            running=words.nodeid == nodeid,
+            listed=self.plan["listed"].get(nodeid),
+            absent=self.plan["absent"].get(nodeid),
+            shrink=shrink if self.shrinking.is_left() else None,
+        )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -134,6 +148,29 @@ class Controller:
         verdict = json.loads(line)["verdict"]
         category = {"holds": "passed", "unsupported": "skipped", "deviates": "xfailed"}
         return category.get(verdict, verdict), "", ""
+
+    def _task(self, nodeid: str, law_id: str, target: str) -> Task:
+        assert self.plan is not None
+        run = self.plan["run"]
+        law, _, case = law_id.partition(":")
+        return Task(
+            nodeid=nodeid,
+            module=self.plan["modules"][nodeid.partition("::")[0]],
+            law=law,
+            case=case or None,
+            target=target,
+            examples=run["examples"],
+            seed=run["seed"],
+            timeout=0.0,
+            refused=run["lacks"].get(target, {}),
+            loaded=tuple(run["loaded"]),
+        )
+
+    def _surroundings(self) -> Surroundings:
+        assert self.plan is not None
+        processes = getattr(self.config.option, "numprocesses", 1) or 1
+        there = Surroundings.here(self.plan["run"]["loaded"], self.options["law_memory"], processes)
+        return replace(there, path=tuple(self.plan["path"]))
 
     # -- after the last law -----------------------------------------------------------------
 
@@ -162,29 +199,3 @@ class Controller:
             path.unlink()
         if self.folder.exists():
             self.folder.rmdir()
-
-
-def _of_the_dead(
-    law: dict[str, Any],
-    listed: dict[str, str] | None,
-    absent: str | None,
-    words: LastWords,
-    nodeid: str,
-) -> Verdict:
-    """The verdict on a law whose process died: what it ran stands in its journal."""
-    running = words.nodeid == nodeid
-    kind = "timeout" if running and words.timed_out else "crashed"
-    reason = words.stacks.partition("\n")[0] or "the process ended without a word"
-    where = f" in example {words.example}" if running and words.example else ""
-    message = f"{reason}{where}"
-    if absent is not None:
-        return Verdict(**law, verdict="unsupported", message=f"declared: {absent}")
-    counterexample = Counterexample(f"{message}\n{words.stacks}", words.inputs if running else "")
-    return Verdict(
-        **law,
-        verdict="deviates" if listed else kind,
-        message=f"{kind}: {message}",
-        deviation=listed,
-        evidence={"examples": words.example if running else 0},
-        counterexample=counterexample,
-    )

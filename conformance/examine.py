@@ -7,6 +7,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,13 +75,18 @@ class Examination:
 
         What torch warns of on the way is nobody's news; a law about a warning listens itself.
         """
+        with self._apart():
+            return self._examined()
+
+    @contextmanager
+    def _apart(self) -> Iterator[None]:
         with (
             warnings.catch_warnings(),
             ambient.kept(law_seed(self.seed, self.law_id)),
             self.target.setting.mode.session(),
         ):
             warnings.simplefilter("ignore")
-            return self._examined()
+            yield
 
     def _examined(self) -> Verdict:
         start, preparation = time.perf_counter(), self.target.setting.mode.preparation
@@ -141,17 +147,26 @@ class Examination:
             else:
                 outcomes.append(None)
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        error = self.seek(note)
+        return outcomes or [error]
+
+    def seek(self, example: Callable[..., None], blob: bytes | None = None) -> Exception | None:
+        """Draw the examples for another judge; return what is left of what it raised.
+
+        ``blob`` is Hypothesis's name of the only one to draw. Inputs are drawn as the run draws
+        them, shrunk as it shrinks them.
+        """
+        with self._apart():
             self.target.evidence = Evidence()
             token = current_target.set(self.target)
             try:
-                error = self._search(note)
+                return self._search(example, blob)
             finally:
                 current_target.reset(token)
-        return outcomes or [error]
 
-    def _search(self, example: Callable[..., None] | None = None) -> Exception | None:
+    def _search(
+        self, example: Callable[..., None] | None = None, blob: bytes | None = None
+    ) -> Exception | None:
         """Run the examples; return what refuted the law, if anything did."""
         example = example or self._example
         # A target without values gets copies of what is drawn on the CPU, where it has values.
@@ -162,7 +177,7 @@ class Examination:
                 example()
             else:
                 with collector.with_value(self._count):  # type: ignore[arg-type]
-                    self._quantified(example)()
+                    self._quantified(example, blob)()
         except Exception as error:
             if self._failure is None and not isinstance(error, Unsatisfiable):
                 return self._undrawn(error)
@@ -184,10 +199,12 @@ class Examination:
         self.target.evidence.values = 0  # the search has ended before its time
         return None
 
-    def _quantified(self, example: Callable[..., None]) -> Callable[[], None]:
+    def _quantified(self, example: Callable[..., None], blob: bytes | None) -> Callable[[], None]:
         def test(**drawn: Any) -> None:
             example(**drawn)
 
+        if blob is not None:
+            test = hypothesis.reproduce_failure(hypothesis.__version__, blob)(test)
         settings = hypothesis_settings(
             self.examples, shrink=self.shrink and self.deviation is None, explain=self.explain
         )
@@ -207,7 +224,7 @@ class Examination:
         declared = self.absence is not None and self.absence.excepts(drawn)
         self.notify(evidence.examples, inputs)
         try:
-            self._apply(drawn)
+            self.apply(drawn)
         except UnsatisfiedAssumption:
             raise
         except Exception as error:
@@ -218,7 +235,8 @@ class Examination:
                 self._failure = (drawn, inputs, error)
                 raise
             else:
-                self._check_layouts(drawn, inputs, error)
+                if missing == missing_operation(error, self.target.setting):
+                    self._check_layouts(drawn, inputs, error)
                 evidence.unsupported += 1
             evidence.missing = evidence.missing or missing or word(error)
         else:
@@ -229,12 +247,12 @@ class Examination:
                 evidence.missing = evidence.missing or lacking
         evidence.saw_all(drawn)
 
-    def _apply(self, drawn: Mapping[str, Any]) -> None:
+    def apply(self, drawn: Mapping[str, Any]) -> None:
         """Run the law on inputs, on the target."""
         token = current_target.set(self.target)
         try:
             given = without_values(drawn) if self.target.valueless else drawn
-            with self.target.surrounded():
+            with ambient.dispatching(), self.target.surrounded():
                 self.law.function(self.target, **self.law.arguments(self.case), **given)
                 self.target.synchronize()
         finally:
@@ -250,7 +268,7 @@ class Examination:
             return
         kept, self.target.evidence = self.target.evidence, copy.deepcopy(self.target.evidence)
         try:
-            self._apply(laid_out)
+            self.apply(laid_out)
         except Exception:
             return
         finally:
@@ -320,14 +338,14 @@ class Examination:
             message += " (not on every run of the same inputs)"
         notes = "\n".join(getattr(error, "__notes__", []))
         blob = re.search(r"reproduce_failure\('[^']*', (b'[^']*')\)", notes)
-        script = self._script(drawn, inputs, message)
+        script = self.script(drawn, inputs, message)
         counterexample = Counterexample(
             message, inputs, script, blob[1] if blob else "", notes if self.explain else ""
         )
         kind = "deviates" if self.deviation else "violated"
         return self._verdict(kind, message, start, counterexample)
 
-    def _script(self, drawn: Mapping[str, Any], inputs: str, message: str) -> str:
+    def script(self, drawn: Mapping[str, Any], inputs: str, message: str) -> str:
         """The stand-alone script; a verdict is not lost because a law cannot be written as one."""
         try:
             return stand_alone(

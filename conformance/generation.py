@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.control import current_build_context
+from hypothesis.core import encode_failure
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
 BACKEND = "conformance-independent-draws"
@@ -41,3 +43,8 @@ def hypothesis_settings(examples: int, *, shrink: bool, explain: bool) -> settin
         stateful_step_count=50,
         backend=BACKEND,
     )
+
+
+def drawn_so_far() -> bytes:
+    """Return what the running example was made of, for Hypothesis's ``reproduce_failure``."""
+    return encode_failure(current_build_context().data.choices)

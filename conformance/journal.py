@@ -43,6 +43,7 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         self._running = os.open(folder / f"{process}.running", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         self._stacks = (folder / f"{process}.stacks").open("w")
+        self._before = ""
         faulthandler.enable(self._stacks)
 
     def begin(self, nodeid: str, timeout: float) -> None:
@@ -51,17 +52,19 @@ class Journal:
         The fault handler's watchdog needs neither the interpreter's lock nor a signal, so a
         hang inside a kernel ends as well.
         """
-        self._write({"nodeid": nodeid, "example": 0, "inputs": ""})
+        self._write({"nodeid": nodeid, "example": 0, "inputs": "", "before": self._before})
         faulthandler.dump_traceback_later(timeout, exit=True, file=self._stacks)
 
     def example(self, nodeid: str, number: int, inputs: str) -> None:
         """An example of the law begins, on these inputs."""
-        self._write({"nodeid": nodeid, "example": number, "inputs": inputs})
+        before = self._before
+        self._write({"nodeid": nodeid, "example": number, "inputs": inputs, "before": before})
 
-    def end(self) -> None:
+    def end(self, nodeid: str) -> None:
         """The law ended; nothing is running."""
         faulthandler.cancel_dump_traceback_later()
-        self._write({})
+        self._before = nodeid
+        self._write({"before": nodeid})
 
     def close(self) -> None:
         """Give the fault handler back."""
@@ -77,12 +80,13 @@ class Journal:
 
 @dataclass(frozen=True)
 class LastWords:
-    """The reading side: what a dead process was doing."""
+    """The reading side: what a dead process was doing, and which law it had run before."""
 
     nodeid: str
     example: int
     inputs: str
     stacks: str
+    before: str = ""
 
     @property
     def timed_out(self) -> bool:
@@ -103,4 +107,5 @@ def last_words(folder: Path, process: str) -> LastWords:
         entry.get("example", 0),
         entry.get("inputs", ""),
         text[:_LONGEST_STACKS],
+        entry.get("before", ""),
     )

@@ -17,8 +17,10 @@ from conformance.profiles import DEFAULT, PROFILES, Profile
 
 OPTIONS = (
     "target", "profile", "max_examples", "law", "chapter", "deviations", "record", "load",
-    "explain", "law_timeout", "shard", "capabilities", "law_memory",
+    "explain", "law_timeout", "shard", "capabilities", "law_memory", "isolate", "crash_budget",
 )  # fmt: skip
+
+CRASH_BUDGET = 120.0
 
 
 def _destination(option: str) -> str:
@@ -37,12 +39,25 @@ def _positive_integer(text: str) -> int:
     return int(text)
 
 
-def _positive_seconds(text: str) -> float:
+def _number_of_laws(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of laws; write 1 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; write such as 60")
+    return seconds
+
+
+def _positive_seconds(text: str) -> float:
+    seconds = _seconds(text)
+    if not seconds:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; write such as 60")
     return seconds
 
@@ -119,6 +134,16 @@ def declare(add: Callable[..., Any]) -> None:
         "the law (default: its share of three quarters of the machine's)",
     )  # fmt: skip
     option(
+        "--isolate", nargs="?", const=1, type=_number_of_laws, metavar="N",
+        help="examine each law in a process of its own, or N laws in each: what one leaves behind "
+        "in the process, such as leaked memory, reaches no other",
+    )  # fmt: skip
+    option(
+        "--crash-budget", type=_seconds, metavar="SECONDS",
+        help="spend so long on the smallest inputs that crash, a quarter of it on one law "
+        f"(default: {CRASH_BUDGET:g}; 0: take the first that come)",
+    )  # fmt: skip
+    option(
         "--shard", type=_shard, metavar="K/N",
         help="run only the K-th of N parts of the laws, each of which is in one part; "
         "put the records together with: conformance merge",
@@ -134,6 +159,12 @@ def add_options(parser: pytest.Parser) -> None:
 def options_of(config: pytest.Config) -> dict[str, Any]:
     """Return the options as given, None where not given."""
     return {name: config.getoption(_destination(name)) for name in OPTIONS}
+
+
+def budget_of(options: dict[str, Any]) -> float:
+    """Return how many seconds a run spends on shrinking crashes."""
+    given: float | None = options["crash_budget"]
+    return CRASH_BUDGET if given is None else given
 
 
 def asks_for_laws(config: pytest.Config) -> bool:

@@ -7,6 +7,8 @@ where the controller reads it before any law is scheduled.
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from importlib import import_module
 from os import getpid
 from pathlib import Path
@@ -17,17 +19,20 @@ import pytest
 
 from conformance import absences as missing
 from conformance import deviations as known
+from conformance.deaths import of_the_dead
 from conformance.essentials import IDS as ESSENTIALS
 from conformance.essentials import blocking
-from conformance.examine import Examination, identity
+from conformance.examine import identity
+from conformance.isolation import Cells, Surroundings, Task
 from conformance.journal import Journal, leave_plan
 from conformance.law import Law, law_of, shipped_laws
 from conformance.memory import limit_memory
-from conformance.options import is_worker, options_of
+from conformance.options import budget_of, is_worker, options_of
 from conformance.probing import Ground, ProbingError, try_out
 from conformance.profiles import DEFAULT, PROFILES, new_seed
 from conformance.results import Verdict, describe_run, stamp
 from conformance.selection import SelectionError, check_selection, in_shard, selected
+from conformance.shrinking import Shrinking, Smallest
 from conformance.target import Target, TargetError, open_target, parse_target
 
 
@@ -44,6 +49,8 @@ class LawSession:
         self.refusal = ""
         self.seed = 0
         self.journal: Journal | None = None
+        self._cells: Cells | None = None
+        self._shrinking = Shrinking(budget_of(self.options))
         self._targets: dict[str, Target] = {}
         self._deviations: list[known.Deviation] = []
         self._absences: list[missing.Absence] = []
@@ -157,6 +164,7 @@ class LawSession:
         forced = self.config.getoption("--hypothesis-seed", default=None)
         drawn = 0 if self.profile.derandomized else worker.get("conformance_seed", new_seed())
         self.seed = int(forced) if forced is not None else drawn
+        modules = {item.nodeid.partition("::")[0]: _module(item) for item in items}
         plan = {
             "run": describe_run(
                 targets=[t.name for t in self._targets.values()],
@@ -168,6 +176,8 @@ class LawSession:
                 loaded=self.options["load"] or (),
                 lacks={t.name: dict(t.capabilities.refused) for t in self._targets.values()},
             ),
+            "path": sys.path,
+            "modules": modules,
             "laws": {item.nodeid: self._identity(item) for item in items},
             "listed": {
                 item.nodeid: known.credit(listed)
@@ -187,6 +197,27 @@ class LawSession:
             limit_memory(self.options["law_memory"], worker.get("workercount", 1))
         else:
             self.config.hook.pytest_conformance_plan(plan=plan)
+        if self.options["isolate"]:
+            self._cells = self._isolation(sorted(set(modules.values())))
+
+    def _isolation(self, modules: list[str]) -> Cells:
+        worker = getattr(self.config, "workerinput", {})
+        if not worker:
+            self._own_folder = tempfile.TemporaryDirectory(prefix="conformance-")
+        folder = self._folder() if worker else Path(self._own_folder.name)
+        shipped = [name for name in modules if name.startswith("conformance.laws.")]
+        return Cells(
+            self._surroundings(),
+            folder,
+            f"{worker.get('workerid', 'main')}-cell",
+            self.options["isolate"],
+            shipped,
+        )
+
+    def _surroundings(self) -> Surroundings:
+        processes = getattr(self.config, "workerinput", {}).get("workercount", 1)
+        loaded, memory = self.options["load"] or (), self.options["law_memory"]
+        return Surroundings.here(loaded, memory, processes)
 
     def _folder(self) -> Path:
         return Path(self.config.workerinput["conformance_folder"])  # type: ignore[attr-defined]
@@ -195,12 +226,16 @@ class LawSession:
 
     def examine(self, item: pytest.Function) -> None:
         """Run a law and keep its verdict until its report is made."""
-        law, case, target = _required_law(item), _case(item), self._targets[_target(item)]
+        law = _required_law(item)
         blocked = blocking(law, self._broken[_target(item)])
         if blocked:
             self._verdicts[item.nodeid] = Verdict(
                 **self._identity(item), verdict="blocked", message=blocked
             )
+            return
+        task = self._task(item)
+        if self._cells is not None:
+            self._verdicts[item.nodeid] = self._isolated(item, task, self._cells)
             return
         journal = self.journal
         if journal is not None:
@@ -210,21 +245,47 @@ class LawSession:
             if journal is not None:
                 journal.example(item.nodeid, number, inputs)
 
-        examination = Examination(
-            law,
-            case,
-            target,
-            self.examples,
-            self.seed,
+        target = self._targets[_target(item)]
+        self._verdicts[item.nodeid] = task.examination(law, target, notify).verdict()
+        if journal is not None:
+            journal.end(item.nodeid)
+
+    def _task(self, item: pytest.Item) -> Task:
+        target = _target(item)
+        return Task(
+            nodeid=item.nodeid,
+            module=_module(item),
+            law=_required_law(item).id,
+            case=_case(item),
+            target=target,
+            examples=self.examples,
+            seed=self.seed,
+            timeout=self.timeout,
+            refused=self._targets[target].capabilities.refused,
             explain=bool(self.options["explain"]),
             deviation=self._listed(item),
             absence=self._absent(item),
-            loaded=self.options["load"] or (),
-            notify=notify,
+            loaded=tuple(self.options["load"] or ()),
         )
-        self._verdicts[item.nodeid] = examination.verdict()
-        if journal is not None:
-            journal.end()
+
+    def _isolated(self, item: pytest.Item, task: Task, cells: Cells) -> Verdict:
+        """The verdict on a law from a process of its own, or of what it died of."""
+        found = cells.examine(task)
+        if isinstance(found, Verdict):
+            return found
+
+        def shrink(message: str) -> Smallest | None:
+            return self._shrinking.smallest(task, cells.surroundings, found.example, message)
+
+        listed, absent = task.deviation, task.absence
+        return of_the_dead(
+            self._identity(item),
+            found,
+            running=found.nodeid == item.nodeid,
+            listed=known.credit(listed) if listed and not listed.inputs else None,
+            absent=absent.reason if absent and not absent.inputs else None,
+            shrink=shrink if self._shrinking.is_left() else None,
+        )
 
     def complete(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """Let a report carry the verdict, as text that every process can receive."""
@@ -233,7 +294,10 @@ class LawSession:
             stamp(report, verdict)
 
     def close(self) -> None:
-        """Release the journal."""
+        """Release the journal and whatever process there is."""
+        if self._cells is not None:
+            self._cells.close()
+            self._cells = None
         if self.journal is not None:
             self.journal.close()
             self.journal = None
@@ -260,6 +324,10 @@ def _required_law(item: pytest.Item) -> Law:
     found = law_of(getattr(item, "function", None))
     assert found is not None, item.nodeid
     return found
+
+
+def _module(item: pytest.Item) -> str:
+    return _required_law(item).function.__module__
 
 
 def _parameter(item: pytest.Item, name: str) -> str | None:

@@ -209,7 +209,7 @@ def test_custom_function(target, case, rows):
     compare.fact(SEEN, numbers, "n_averaged as the function got it")
 
 
-@law("averaging.copies-the-model", docs=PAGE)
+@law("averaging.copies-the-model", docs=PAGE, needs=("data_ptr",))
 @given(row=arrays(shape=(ELEMENTS,)), other=arrays(shape=(ELEMENTS,)))
 def test_copies_the_model(target, row, other):
     """An averaged model begins as a copy of the model, in memory of its own, and runs like it."""

@@ -235,7 +235,9 @@ def test_discards_imaginary(target, case, tensor, dtype):
         check_converted(case, tensor, dtype)
 
 
-@law("conversion.discards-imaginary-warns", docs="torch.Tensor.to", level="should")
+@law(
+    "conversion.discards-imaginary-warns", docs="torch.Tensor.to", level="should", needs=("values",)
+)
 @given(tensor=tensors(dtype="complex", shape=shapes(min_side=1)))
 def test_discards_imaginary_warns(target, tensor):
     """A conversion from complex to real warns that it discards the imaginary part."""

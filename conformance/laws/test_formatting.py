@@ -23,7 +23,7 @@ WAYS = {"format": by_format, "method": by_method, "percent": by_percent}
 SPECS = st.sampled_from((".4f", ".2e", "g", "10.3f", "+.1f"))
 
 
-@law("formatting.number", docs="torch.Tensor.item", level="should", over=WAYS)
+@law("formatting.number", docs="torch.Tensor.item", level="should", over=WAYS, needs=("item",))
 @given(tensor=tensors(dtype="floating", shape=(5,)), spec=SPECS, records=st.booleans())
 def test_number(target, case, tensor, spec, records):
     """A tensor of rank 0 is formatted as its number, also if it requires grad.

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -32,9 +33,9 @@ import strategies
 from conformance import compare, reference
 from conformance.examine import Examination
 from conformance.generation import hypothesis_settings
-from conformance.law import shipped_laws
+from conformance.law import Law, shipped_laws
 from conformance.operators import judge
-from conformance.target import Target
+from conformance.target import Target, open_target
 from strategies.functions import Function
 from tests.runs import command, environment
 
@@ -248,7 +249,61 @@ def whole_runs(profile: str) -> None:
         )
 
 
-PARTS = ("generation", "evaluation", "others", "split", "runs")
+TARGETS = (
+    "cpu", "cpu/dispatch-mode", "cpu/function-mode", "cpu/deterministic", "cpu/default-device",
+    "cpu/functionalize", "cpu/vmap", "cpu/forward-ad", "cpu/compile:eager", "meta", "hosted",
+)  # fmt: skip
+
+
+def targets(pattern: str, examples: int, rounds: int) -> None:
+    """Print what targets cost in the harness: neither in torch, nor in the law, nor in drawing.
+
+    A share is of an example's whole time on the CPU in eager mode, of the same laws.
+    """
+    import tests.backends.hosted  # noqa: F401
+
+    chosen = [
+        (law, case)
+        for law in shipped_laws()
+        for case in (law.cases or (None,))
+        if fnmatch(law.id if case is None else f"{law.id}:{case}", pattern)
+    ]
+    print(f"\nharness, µs an example: {len(chosen)} laws {pattern}")
+    base, whole = 0.0, 0.0
+    for name in TARGETS:
+        target = open_target(name)
+        costs = [_harness_time(chosen, target, examples) for _ in range(rounds + 1)][1:]
+        own, total = (statistics.median(column) for column in zip(*costs, strict=True))
+        base, whole = (own, total) if name == "cpu" else (base, whole)
+        print(f"  {name:<22}{own * 1e6:9.1f}  {(own - base) / whole:+7.1%} of {whole * 1e6:.0f}")
+
+
+def _harness_time(
+    chosen: list[tuple[Law, str | None]], target: Target, examples: int
+) -> tuple[float, float]:
+    """Return the seconds an example that are the harness's own, and all of them."""
+    own = total = count = 0.0
+    for law, case in chosen:
+        spent = [0.0]
+
+        def body(*arguments: Any, law: Law = law, spent: list[float] = spent, **named: Any) -> None:
+            start = time.perf_counter()
+            try:
+                law.function(*arguments, **named)
+            finally:
+                spent[0] += time.perf_counter() - start
+
+        verdict = Examination(replace(law, function=body), case, target, examples).verdict()
+        if verdict.verdict != "holds":
+            continue
+        evidence = verdict.evidence
+        own += verdict.seconds - evidence["draw_seconds"] - spent[0]
+        total += verdict.seconds
+        count += evidence["examples"]
+    return own / count, total / count
+
+
+PARTS = ("generation", "evaluation", "others", "split", "runs", "targets")
 
 
 def main() -> None:
@@ -266,6 +321,7 @@ def main() -> None:
         lambda: others(options.examples, options.rounds),
         lambda: split(50, options.law),
         lambda: whole_runs(options.profile),
+        lambda: targets(options.law, 50, options.rounds),
     )
     for name, measure in zip(PARTS, measures, strict=True):
         if options.part in (None, name):
