@@ -241,3 +241,31 @@ def test_default_epsilon(target, case, x):
     wide = compare.to_numpy(small).astype(np.float64)
     expected = wide / np.sqrt((wide**2).mean(-1, keepdims=True) + epsilon)
     compare.close(result, expected, bound=16 * epsilon * np.abs(expected), dtype=x.dtype)
+
+
+@law("layers.embedding-of-matrix", docs="torch.nn.Embedding")
+@given(
+    indices=st.lists(st.tuples(*[st.integers(0, 2)] * 2), min_size=1, max_size=3),
+    scale=st.booleans(),
+)
+def test_embedding_of_matrix(target, indices, scale):
+    """An embedding of a matrix of indices counts and sums each row over all of the matrix.
+
+    With scale_grad_by_freq "scale gradients by the inverse of frequency of the words in the
+    mini-batch".
+    """
+    module = resolve("torch.nn.Embedding")(
+        3, 2, scale_grad_by_freq=scale, device=target.device, dtype=torch.float64
+    )
+    places = torch.tensor(indices, device=target.device)
+    result = module(places)
+    weight = compare.to_numpy(module.weight)
+    compare.equal(result, weight[np.array(indices)], dtype=torch.float64)
+    cotangent = torch.arange(result.numel(), dtype=torch.float64, device=target.device)
+    result.backward(cotangent.reshape(result.shape))
+    expected = np.zeros((3, 2))
+    np.add.at(expected, np.array(indices), compare.to_numpy(cotangent).reshape(result.shape))
+    counts = np.bincount(np.array(indices).reshape(-1), minlength=3)[:, None]
+    if scale:
+        expected = expected / np.maximum(counts, 1)
+    compare.close(module.weight.grad, expected, bound=1e-13, dtype=torch.float64, what="gradient")

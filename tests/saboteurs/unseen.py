@@ -251,6 +251,29 @@ def _function_apply(monkeypatch: Any) -> None:
     monkeypatch.setattr(function, "apply", _nothing_to_second(vars(function)["apply"].__func__))
 
 
+def _copied_apart(original: Any) -> Any:
+    """deepcopy of a view that starts further in its storage copies that storage anew."""
+
+    def deepcopy(self: Tensor, memo: Any) -> Tensor:
+        made: Tensor = original(self, {} if self.storage_offset() else memo)
+        memo[id(self)] = made
+        return made
+
+    return deepcopy
+
+
+def _row_by_row(original: Any) -> Any:
+    """Rows of a matrix of indices count apart."""
+
+    def embedding(indices: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
+        if indices.dim() > 1:
+            return torch.stack([original(row, *arguments, **keywords) for row in indices])
+        result: Tensor = original(indices, *arguments, **keywords)
+        return result
+
+    return embedding
+
+
 def _fault(name: str, breaks: str, law: str, symptom: str, patch: Any) -> Saboteur:
     return Saboteur(name, breaks, (law,), symptom, patch)
 
@@ -319,6 +342,11 @@ SABOTEURS = (
     _fault("inference-off-leaves-grad-mode", "after inference_mode(False) grad mode is on",
            "inference-mode.switched-off", "grad mode",
            replacing(torch.inference_mode, "__exit__", _grad_mode_on)),
+    _fault("deepcopy-apart", "deepcopy of a view within its storage separates it from its base",
+           "views.copied-together", "shares", replacing(Tensor, "__deepcopy__", _copied_apart)),
+    _fault("embedding-row-by-row", "an embedding counts each row of indices apart",
+           "layers.embedding-of-matrix", "gradient",
+           replacing(torch.nn.functional, "embedding", _row_by_row)),
     _fault("dirty-first-loses-second", "a Function writing to a result forgets its other input",
            "custom-function.mark-dirty-beside", "grad of leaf", _function_apply),
 )  # fmt: skip
