@@ -129,6 +129,8 @@ def test_distinct(target, x, sort):
     compare.every(ordered[: len(numbers)] == numbers, values, "a number, in ascending order")
     compare.every(np.isnan(ordered[len(numbers) :]), values, "nan, after all numbers")
     compare.close(values[places], held, bound=0.0, dtype=x.dtype, what="values at the places")
+    alone = target.run("torch.unique", x, sort)
+    compare.close(alone if sort else alone.sort()[0], ordered, bound=0.0, dtype=x.dtype)
     named = np.bincount(compare.to_numpy(places).reshape(-1), minlength=len(found))
     compare.equal(counts, named, dtype=torch.int64, what="counts")
 

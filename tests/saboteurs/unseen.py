@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.utils.checkpoint
+from torch.nn.utils import parametrizations
 from torch.utils import data
 
 from tests.saboteurs.faults import when
@@ -172,7 +173,10 @@ def _uncounted_nan(original: Any) -> Any:
     """nan counts nothing."""
 
     def unique(x: Tensor, *options: Any, **keywords: Any) -> Any:
-        values, places, counts = original(x, *options, **keywords)
+        result = original(x, *options, **keywords)
+        if isinstance(result, Tensor):
+            return result
+        values, places, counts = result
         return values, places, counts.masked_fill(values.isnan(), 0)
 
     return unique
@@ -274,6 +278,33 @@ def _row_by_row(original: Any) -> Any:
     return embedding
 
 
+def _last_use_only(original: Any) -> Any:
+    """The gradient of uses before the last is 1 % off."""
+
+    def forward(self: Any, weight: Tensor) -> Tensor:
+        result: Tensor = original(self, weight)
+        if self.training and result.requires_grad and weight.dim() > 1:
+            first = self._u.clone()
+            result.register_hook(
+                lambda gradient: gradient if torch.equal(first, self._u) else gradient * 1.01
+            )
+        return result
+
+    return forward
+
+
+def _nan_first(original: Any) -> Any:
+    """Values alone begin with nan."""
+
+    def unique(x: Tensor, *options: Any, **keywords: Any) -> Any:
+        result = original(x, *options, **keywords)
+        if isinstance(result, Tensor):
+            return result.roll(int(result.isnan().sum()))
+        return result
+
+    return unique
+
+
 def _fault(name: str, breaks: str, law: str, symptom: str, patch: Any) -> Saboteur:
     return Saboteur(name, breaks, (law,), symptom, patch)
 
@@ -347,6 +378,11 @@ SABOTEURS = (
     _fault("embedding-row-by-row", "an embedding counts each row of indices apart",
            "layers.embedding-of-matrix", "gradient",
            replacing(torch.nn.functional, "embedding", _row_by_row)),
+    _fault("spectral-norm-last-use", "spectral_norm differentiates earlier uses by later vectors",
+           "parametrize.spectral-gradient", "gradient",
+           replacing(parametrizations._SpectralNorm, "forward", _last_use_only)),
+    _fault("unique-nan-first", "unique without places puts nan first",
+           "selection.distinct", "result", replacing(torch, "unique", _nan_first)),
     _fault("dirty-first-loses-second", "a Function writing to a result forgets its other input",
            "custom-function.mark-dirty-beside", "grad of leaf", _function_apply),
 )  # fmt: skip
