@@ -210,18 +210,19 @@ def test_second_order(target, f):
 @law("checkpoint.arguments", docs=CHECKPOINT)
 @given(problem=PROBLEMS, factor=dyadics(), times=st.integers(1, 2))
 def test_arguments(target, problem, factor, times):
-    """Without reentrance keyword arguments, nested structures and closures take part.
+    """Without reentrance keyword arguments, nested structures and closures take part in gradients.
 
     And no argument needs to require grad; a retained graph may be passed through again.
     """
     f, cotangent = problem
     leaves = f.leaves(target.device)
     weight = torch.tensor(factor, dtype=torch.float64, device=target.device, requires_grad=True)
+    twice = torch.full_like(weight.detach(), 2.0).requires_grad_()
 
     def function(nested, *, scale):
         return f(*nested["leaves"]) * scale + weight
 
-    result = checkpoint(function, {"leaves": leaves}, scale=2.0, use_reentrant=False)
+    result = checkpoint(function, {"leaves": leaves}, scale=twice, use_reentrant=False)
     expected = 2.0 * numpy_of(f)(*f.points) + factor
     compare.close(result, expected, bound=0.0, dtype=torch.float64)
     for _ in range(times):
@@ -229,6 +230,9 @@ def test_arguments(target, problem, factor, times):
     upstream = times * compare.to_numpy(cotangent)
     compare.gradients(leaves, derivatives.vjp(numpy_of(f), f.points, 2.0 * upstream), f.reaches)
     compare.close(weight.grad, upstream.sum(), bound=0.0, dtype=torch.float64, what="grad")
+    terms = upstream * numpy_of(f)(*f.points)
+    bound = 1e-12 * np.abs(terms).sum()
+    compare.close(twice.grad, terms.sum(), bound=bound, dtype=torch.float64, what="grad of scale")
 
 
 @law("checkpoint.contexts", docs=CHECKPOINT)

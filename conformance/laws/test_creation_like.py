@@ -1,5 +1,7 @@
 """Tensors made after a model: the functions ``*_like`` and the methods ``new_*``."""
 
+import warnings
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
@@ -231,7 +233,7 @@ def test_new_empty_strided(target, owner, model):
 def test_new_tensor(target, owner, data, dtype):
     """new_tensor makes a tensor of numbers in the dtype and on the device of its tensor.
 
-    Or in the dtype asked for. It copies an array.
+    Or in the dtype asked for. It copies an array, and a tensor.
     """
     values = np.abs(compare.to_numpy(data).astype(np.int64))
     for keywords, wanted in (({}, owner.dtype), ({"dtype": dtype}, dtype)):
@@ -243,6 +245,12 @@ def test_new_tensor(target, owner, data, dtype):
     copied = owner.new_tensor(array, dtype=torch.int64)
     array += 1
     compare.equal(copied, np.array([1, 2, 3]), dtype=torch.int64, what="copy of an array")
+    source = torch.tensor([1, 2, 3], device=owner.device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that recommends clone().detach()
+        copied = owner.new_tensor(source, dtype=torch.int64)
+    source += 1
+    compare.equal(copied, np.array([1, 2, 3]), dtype=torch.int64, what="copy of a tensor")
 
 
 @law("creation.new-tensor-lazy", docs="torch.Tensor.new_tensor")

@@ -218,3 +218,32 @@ def test_materialize(target, case, problem, other, used):
     compare.close(b.grad, gradient, bound=0.0, dtype=torch.float64, what="grad of b")
     gradient = wanted[0] + wanted[1] * other
     compare.gradients(leaves, derivatives.vjp(numpy_of(f), f.points, gradient), f.reaches)
+
+
+class AddTo(torch.autograd.Function):
+    """Add the second input to the first, in place."""
+
+    @staticmethod
+    def forward(context, x, other):
+        context.mark_dirty(x)
+        return x.add_(other)
+
+    @staticmethod
+    def backward(context, cotangent):
+        return cotangent, 3.0 * cotangent
+
+
+@law("custom-function.mark-dirty-beside", docs="torch.autograd.function.FunctionCtx.mark_dirty")
+@given(problem=PROBLEMS)
+def test_mark_dirty_beside(target, problem):
+    """A Function that writes to its first input passes gradients to its other one as well."""
+    f, cotangent = problem
+    leaves = f.leaves(target.device)
+    x = target.run(f, *leaves) * 1
+    other = torch.ones_like(x.detach()).requires_grad_()
+    result = AddTo.apply(x, other)
+    compare.fact(result is x, True, "the same tensor")
+    result.backward(cotangent)
+    upstream = compare.to_numpy(cotangent)
+    compare.gradients(leaves, derivatives.vjp(numpy_of(f), f.points, upstream), f.reaches)
+    compare.gradients([other], [3.0 * upstream], [True])

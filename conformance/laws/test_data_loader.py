@@ -271,6 +271,10 @@ def test_worker_seeds(target):
         compare.fact([s[2] for s in epoch], [s[1] for s in epoch], "torch's seed in the worker")
         compare.fact(len({s[3] for s in epoch}), 4, "numbers drawn, all different")
     compare.fact(first[0][1] != following[0][1], True, "another base_seed in the next epoch")
+    lasting = data.DataLoader(Seeds(), batch_size=None, num_workers=2, generator=seeded(3),
+                              persistent_workers=True)  # fmt: skip
+    epochs = [sample[3] for _ in range(2) for sample in lasting]
+    compare.fact(len(set(epochs)), 8, "numbers that lasting workers draw in two epochs")
 
 
 @law("data-loader.pin-memory", docs=PAGE + "#memory-pinning")

@@ -69,6 +69,10 @@ def test_subset(target, size, picks):
     subset: Any = data.Subset(samples, places)
     compare.fact(len(subset), len(places), "len")
     compare.fact([subset[n] for n in range(len(subset))], [n * n for n in places], "samples")
+    inner: Any = data.Subset(subset, list(range(len(places)))[::-2])
+    compare.fact(list(inner), [n * n for n in places[::-2]], "samples of a part of a part")
+    loaded = [n for batch in data.DataLoader(inner, batch_size=2) for n in batch.tolist()]
+    compare.fact(loaded, [n * n for n in places[::-2]], "samples that a loader takes from it")
 
 
 @law("datasets.split", docs=PAGE + "#torch.utils.data.random_split")
@@ -139,6 +143,8 @@ def test_random(target, size, count, seed):
     compare.fact((len(drawn), len(longer)), (count, count), "numbers drawn")
     rounds = [drawn[start : start + size] for start in range(0, count, size)]
     compare.fact([len(set(r)) for r in rounds], [len(r) for r in rounds], "no number twice a round")
+    many_rounds = list(data.RandomSampler(range(30), num_samples=60, generator=seeded(seed)))
+    compare.fact(many_rounds[:30] != many_rounds[30:], True, "each round in an order of its own")
     replaced = data.RandomSampler(range(size), True, count, generator=seeded(seed))
     numbers = list(replaced)
     compare.fact(len(numbers), count, "numbers drawn with replacement")

@@ -108,6 +108,16 @@ def test_independent_result(target, case, shared):
     compare.nested(target.run(mapping, batch, shared), expected, what="result")
 
 
+@law("func-vmap.one-in-dim", docs=PAGE)
+@given(f=polynomials().map(without_moveaxis), place=st.sampled_from([0, -1]))
+def test_one_in_dim(target, f, place):
+    """One number for in_dims holds for every argument, counted from either end of each."""
+    batch = batch_of(f, (place,) * len(f.points), target.device)
+    found = target.run(torch.func.vmap(f, in_dims=place), *batch)
+    expected = [numpy_of(f)(*arguments) for arguments in elements(f)]
+    compare.nested(found, np.stack(expected), what="result")
+
+
 @law("func-vmap.chunks", docs=PAGE)
 @given(problem=mapped(polynomials()), size=st.integers(1, 4), out=st.sampled_from([0, -1]))
 def test_chunks(target, problem, size, out):

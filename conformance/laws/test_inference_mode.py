@@ -361,6 +361,7 @@ def test_switched_off(target, f, times):
                 result = target.run(f, *leaves)
                 result.backward()
             compare.fact(torch.is_inference_mode_enabled(), True, "mode back inside")
+            compare.fact(torch.is_grad_enabled(), False, "grad mode back inside")
             compare.fact(answers(target.run(f, *leaves) * 1), (True, True), "result inside")
     compare.fact(answers(result), (False, False), "result where the mode is off")
     expected = derivatives.gradient(numpy_of(f), f.points)

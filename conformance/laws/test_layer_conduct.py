@@ -1,12 +1,15 @@
 """Layers in general: the flags of their parameters, modes that say nothing to them, their graph."""
 
+from functools import partial
+
+import numpy as np
 import torch
 from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
 from conformance.target import resolve
-from strategies import seeds
+from strategies import seeds, tensors
 
 # Constructor arguments, the shape of an input or None where it is not one tensor of floats, the
 # function and the names of the members that it takes.
@@ -187,3 +190,82 @@ def test_channels_first(target, case, seed, batched):
         value = compare.to_numpy(result)
         laid_out = target.run(layer, x.contiguous(memory_format=memory_format))
         compare.close(laid_out, value, bound=0.0, dtype=torch.float64, what="of channels last")
+
+
+@law("layers.instance-statistics", docs="torch.nn.InstanceNorm1d")
+@given(seed=seeds())
+def test_instance_statistics(target, seed):
+    """InstanceNorm that tracks statistics normalizes by them in evaluation, by the input before.
+
+    "If track_running_stats is set to True, during training this layer keeps running estimates of
+    its computed mean and variance, which are then used for normalization during evaluation."
+    """
+    norm = resolve("torch.nn.InstanceNorm1d")(2, eps=0.5, momentum=0.25, track_running_stats=True)
+    norm = norm.to(target.device, torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    first, second = (
+        torch.randint(-16, 17, (3, 2, 4), generator=generator).to(target.device, torch.float64) / 8
+        for _ in range(2)
+    )
+    values = compare.to_numpy(first)
+    means, variances = values.mean(2, keepdims=True), values.var(2, keepdims=True)
+    expected = (values - means) / np.sqrt(variances + 0.5)
+    compare.close(norm(first), expected, bound=1e-12, dtype=torch.float64, what="in training")
+    mean = 0.25 * means.mean(0)[:, 0]
+    variance = 0.75 + 0.25 * values.var(2, ddof=1).mean(0)
+    compare.close(norm.running_mean, mean, bound=1e-12, dtype=torch.float64, what="running mean")
+    compare.close(norm.running_var, variance, bound=1e-12, dtype=torch.float64, what="variance")
+    norm.eval()
+    later = (compare.to_numpy(second) - mean[:, None]) / np.sqrt(variance[:, None] + 0.5)
+    compare.close(norm(second), later, bound=1e-12, dtype=torch.float64, what="in evaluation")
+    compare.close(norm.running_mean, mean, bound=1e-12, dtype=torch.float64, what="mean kept")
+
+
+NORMALIZING = {"function": "function", "module": "module"}
+
+
+@law("layers.default-epsilon", docs="torch.nn.RMSNorm", over=NORMALIZING)
+@given(x=tensors(dtype=st.sampled_from((torch.float64, torch.float32)), shape=(2, 3)))
+def test_default_epsilon(target, case, x):
+    """RMSNorm without eps adds the epsilon of its input's dtype to the mean of the squares.
+
+    "Default: torch.finfo(x.dtype).eps". Judged where the squares are about as small.
+    """
+    epsilon = torch.finfo(x.dtype).eps
+    small = x * epsilon**0.5
+    if case == "module":
+        norm = resolve("torch.nn.RMSNorm")((3,)).to(target.device, x.dtype)
+    else:
+        norm = partial(resolve("torch.nn.functional.rms_norm"), normalized_shape=(3,))
+    result = target.run(norm, small)
+    wide = compare.to_numpy(small).astype(np.float64)
+    expected = wide / np.sqrt((wide**2).mean(-1, keepdims=True) + epsilon)
+    compare.close(result, expected, bound=16 * epsilon * np.abs(expected), dtype=x.dtype)
+
+
+@law("layers.embedding-of-matrix", docs="torch.nn.Embedding")
+@given(
+    indices=st.lists(st.tuples(*[st.integers(0, 2)] * 2), min_size=1, max_size=3),
+    scale=st.booleans(),
+)
+def test_embedding_of_matrix(target, indices, scale):
+    """An embedding of a matrix of indices counts and sums each row over all of the matrix.
+
+    With scale_grad_by_freq "scale gradients by the inverse of frequency of the words in the
+    mini-batch".
+    """
+    module = resolve("torch.nn.Embedding")(
+        3, 2, scale_grad_by_freq=scale, device=target.device, dtype=torch.float64
+    )
+    places = torch.tensor(indices, device=target.device)
+    result = module(places)
+    weight = compare.to_numpy(module.weight)
+    compare.equal(result, weight[np.array(indices)], dtype=torch.float64)
+    cotangent = torch.arange(result.numel(), dtype=torch.float64, device=target.device)
+    result.backward(cotangent.reshape(result.shape))
+    expected = np.zeros((3, 2))
+    np.add.at(expected, np.array(indices), compare.to_numpy(cotangent).reshape(result.shape))
+    counts = np.bincount(np.array(indices).reshape(-1), minlength=3)[:, None]
+    if scale:
+        expected = expected / np.maximum(counts, 1)
+    compare.close(module.weight.grad, expected, bound=1e-13, dtype=torch.float64, what="gradient")

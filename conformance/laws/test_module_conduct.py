@@ -60,6 +60,23 @@ def take_buffer(module, tensor):
 MEMBERS = {"parameter": take_parameter, "module": take_module, "buffer": take_buffer}
 
 
+@law("module.buffer-again", docs="torch.nn.Module.register_buffer")
+@given(flags=st.lists(st.booleans(), min_size=1, max_size=4))
+def test_buffer_again(target, flags):
+    """A buffer that is registered again is in the state dict if the last registration says so.
+
+    "persistent: whether the buffer is part of this module's state_dict."
+    """
+    module = torch.nn.Module()
+    for number, persistent in enumerate(flags):
+        value = torch.full((2,), float(number), device=target.device)
+        module.register_buffer("mean", value, persistent=persistent)
+        state = module.state_dict()
+        compare.fact(list(state), ["mean"] if persistent else [], "names in the state dict")
+        compare.fact(module.mean is value, True, "the buffer is the last one")
+        compare.fact([name for name, _ in module.named_buffers()], ["mean"], "buffers")
+
+
 @law("module.init-not-called", docs=MODULE, over=MEMBERS)
 @given(plain=st.integers(-100, 100))
 def test_init_not_called(target, case, plain):

@@ -102,6 +102,33 @@ def test_spectral_norm(target, shape, seed, dim, count, program):
     compare.every(within, torch.tensor(sigma), "at most the largest singular value")
 
 
+@law("parametrize.spectral-gradient", docs=f"{PAGE}spectral_norm", level="should")
+@given(shape=SHAPES, seed=seeds(), uses=st.integers(1, 3), training=st.booleans())
+def test_spectral_gradient(target, shape, seed, uses, training):
+    """The gradient through spectral_norm goes through u^T W v too, with the vectors of each use.
+
+    Several uses before one backward, as of a discriminator on real and generated samples, leave
+    each its own: ``c / s - (c . W) / s^2 u v^T`` for the cotangent c and ``s = u^T W v``.
+    """
+    module = host(shape, seed, target.device)
+    value = compare.to_numpy(module.weight)
+    parametrizations.spectral_norm(module).train(training)
+    matrix = value.reshape(shape[0], -1)
+    total, expected = torch.zeros((), dtype=torch.float64, device=target.device), np.zeros(shape)
+    for use in range(uses):
+        cotangent = np.cos(np.arange(value.size) + use).reshape(shape)
+        total = total + (module.weight * torch.from_numpy(cotangent).to(target.device)).sum()
+        vectors = module.state_dict()
+        u, v = (compare.to_numpy(vectors[f"parametrizations.weight.0._{n}"].clone()) for n in "uv")
+        norm = u @ matrix @ v
+        across = np.outer(u, v).reshape(shape) * (cotangent * value).sum() / norm**2
+        expected = expected + cotangent / norm - across
+    total.backward()
+    gradient = module.parametrizations.weight.original.grad
+    bound = 1e-11 * (1 + np.abs(expected).max())
+    compare.close(gradient, expected, bound=bound, dtype=torch.float64, what="gradient")
+
+
 @law("parametrize.spectral-vector", docs=f"{PAGE}spectral_norm")
 @given(seed=seeds(), size=st.integers(1, 4), training=st.booleans())
 def test_spectral_vector(target, seed, size, training):

@@ -63,7 +63,10 @@ def test_defaults(target, case, history):
     optimizer = optimizer_of(name, parameters)
     other = optimizer_of(name, told, **documented)
     if name != "LBFGS":  # which takes one group
+        first = optimizer.param_groups[0]
+        own, first["lr"] = first["lr"], 0.625  # what it has by now is nothing to a new group
         optimizer.add_param_group({"params": later})
+        first["lr"] = own
     for number, group in enumerate(optimizer.param_groups):
         given_ones = {option: group[option] for option in documented}
         compare.fact(given_ones == documented, True, f"options of group {number}: {given_ones}")

@@ -105,6 +105,31 @@ def test_recurrent_gradient(target, case, seed, lengths, both):
         compare.close(got, want, bound=1e-11, dtype=torch.float64, what=what)
 
 
+@law("layers.recurrent-gradient", docs="torch.nn.LSTM", over=DIFFERENTIABLE)
+@given(seed=seeds(), both=st.booleans())
+def test_layers_gradient(target, case, seed, both):
+    """Gradients of two recurrent layers reach the input and every weight and bias, exactly."""
+    generator = torch.Generator().manual_seed(seed)
+    options = {"hidden_size": 1, "num_layers": 2, "bidirectional": both}
+    module, weights = made(case, generator, target.device, **options)
+    x = drawn((2, 1, 2), generator, target.device).requires_grad_()
+    result, _ = module(x)
+    parameters = [parameter for group in module.all_weights for parameter in group]
+    gradients = torch.autograd.grad(result.sum(), [x, *parameters])
+    directions, states = 2 if both else 1, 2 if case == "LSTM" else 1
+    zeros = [np.zeros((2 * directions, 1, 1))] * states
+
+    def total(point, *flat):
+        groups = [flat[start : start + 4] for start in range(0, len(flat), 4)]
+        return recurrent.layers(case, point, zeros, groups, directions)[0].sum()
+
+    points = [compare.to_numpy(x), *(array for group in weights for array in group)]
+    expected = derivatives.gradient(total, points)
+    for number, (got, want) in enumerate(zip(gradients, expected, strict=True)):
+        what = f"gradient to {f'weight {number - 1}' if number else 'the input'}"
+        compare.close(got, want, bound=1e-11, dtype=torch.float64, what=what)
+
+
 @law("packed.projected", docs="torch.nn.LSTM")
 @given(
     seed=seeds(), lengths=LENGTHS, count=st.integers(1, 2), both=st.booleans(),

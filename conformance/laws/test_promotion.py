@@ -2,7 +2,9 @@
 
 from itertools import product
 
+import numpy as np
 import torch
+from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
@@ -72,6 +74,58 @@ def test_rank_zero_complex(target, real, number):
     """
     got = target.run("torch.result_type", real, number)
     compare.fact(got, torch.complex128, "result_type")
+
+
+# What computes in floating point whatever it is given, of one or two operands.
+FLOATING = {
+    "div": ("torch.div", 2),
+    "true_divide": ("torch.Tensor.true_divide", 2),
+    "quotient": ("torch.Tensor.__truediv__", 2),
+    "reciprocal": ("torch.reciprocal", 1),
+    "sqrt": ("torch.sqrt", 1),
+    "sin": ("torch.sin", 1),
+    "atan2": ("torch.atan2", 2),
+}
+
+
+@law("promotion.integers-to-default", docs="torch.div", over=FLOATING)
+@given(dtype=dtypes("integral"), default=dtypes("floating"))
+def test_integers_to_default(target, case, dtype, default):
+    """What computes in floating point gives the default dtype for integers.
+
+    "Always promotes integer types to the default scalar type."
+    """
+    name, count = case
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        result = target.run(name, *[torch.ones(2, dtype=dtype, device=target.device)] * count)
+    finally:
+        torch.set_default_dtype(before)
+    compare.fact(result.dtype, default, "dtype")
+
+
+@law("promotion.product-of-truth", docs="torch.prod")
+@given(
+    dtype=dtypes("real"),
+    shape=st.sampled_from(((), (3,), (2, 40), (256,), (16, 16, 2))),
+    zeros=st.sampled_from(("none", "one", "all")),
+    place=st.integers(0, 511),
+    along=st.booleans(),
+)
+def test_product_of_truth(target, dtype, shape, zeros, place, along):
+    """prod with dtype=torch.bool says whether no element is 0, for few elements and for many.
+
+    "If specified, the input tensor is casted to dtype before the operation is performed."
+    """
+    x = torch.full(shape, 2, dtype=dtype, device=target.device)
+    if zeros != "none":
+        x.reshape(-1)[slice(None) if zeros == "all" else place % x.numel()] = 0
+    truth = compare.to_numpy(x) != 0
+    dim = -1 if along and shape else None
+    arguments = () if dim is None else (dim,)
+    result = target.run("torch.prod", x, *arguments, dtype=torch.bool)
+    compare.equal(result, np.asarray(truth.all(axis=dim)), dtype=torch.bool)
 
 
 RANKS = ((1, 1), (1, 0), (0, 1), (0, 0))

@@ -287,6 +287,11 @@ def test_multinomial_once(target, seed, weights, samples):
     distinct = [len(set(row)) == samples for row in drawn.reshape(-1, samples).tolist()]
     every = np.repeat(np.array(distinct), samples).reshape(shape)
     compare.every(every, result, "an index that its row has once")
+    held[..., samples:] = 0.0
+    last = torch.from_numpy(held).to(device=target.device, dtype=weights.dtype)
+    drawn = compare.to_numpy(target.run("torch.multinomial", last, samples))
+    all_left = np.broadcast_to(np.arange(samples), shape)
+    compare.every(np.sort(drawn, -1) == all_left, result, "each category above zero, if as many")
 
 
 @law("random.poisson", docs="torch.poisson")

@@ -46,7 +46,15 @@ DISCRETE = {
     "bernoulli_-default": ("torch.Tensor.bernoulli_", (), "categorical", ((0.5, 0.5),)),
 }
 # The widest range of each kind, and ranges of 2**k that every width of draw divides evenly.
-INTEGERS = ((0, 3), (-5, 6), (0, 2**16), (-(2**30), 2**30), (0, 2**40), (-(2**63), 2**63 - 1))
+INTEGERS = (
+    (0, 3),
+    (-5, 6),
+    (1, 8),
+    (0, 2**16),
+    (-(2**30), 2**30),
+    (0, 2**40),
+    (-(2**63), 2**63 - 1),
+)
 MEDIANS = {
     "uniform_": ("torch.Tensor.uniform_", (-2.0, 3.0), 0.5),
     "normal_": ("torch.Tensor.normal_", (1.0, 0.5), 1.0),
@@ -250,11 +258,14 @@ def test_normal_elementwise(target, seed, dtype, gaps):
 def test_randint_uniform(target, seed, bounds):
     """randint draws each of its integers as often as the others.
 
-    Narrow ranges and wide ones; judged as the uniform distribution of rand is.
+    Narrow ranges and wide ones, with both bounds or from 0; judged as the uniform distribution
+    of rand is.
     """
     torch.manual_seed(seed)
     result = target.run("torch.randint", *bounds, (COUNT,), device=target.device)
     follows(compare.to_numpy(result), "integers", bounds)
+    result = target.run("torch.randint", bounds[1], (COUNT,), device=target.device)
+    follows(compare.to_numpy(result), "integers", (0, bounds[1]))
 
 
 @law("random.random-default-uniform", docs="torch.Tensor.random_", level="statistical")

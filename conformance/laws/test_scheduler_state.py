@@ -152,13 +152,14 @@ class Scaling:
 OBJECTS = {name: name for name in ("LambdaLR", "MultiplicativeLR", "CyclicLR")}
 
 
-def made_with(name, target, scaling, function):
-    """A scheduler over two groups by an object and a function; CyclicLR takes one for both."""
+def made_with(name, target, *functions):
+    """A scheduler over two groups by a function for each; CyclicLR takes the object for both."""
+    (scaling,) = (function for function in functions if isinstance(function, Scaling))
     optimizer = optimizer_over([1.0, 1.0], target.device)
     options = (
         {"base_lr": 0.0, "max_lr": 1.0, "step_size_up": 1, "scale_fn": scaling}
         if name == "CyclicLR"
-        else {"lr_lambda": [scaling, function]}
+        else {"lr_lambda": list(functions)}
     )
     more = {"cycle_momentum": False} if name == "CyclicLR" else {}
     return optimizer, scheduler_class(name)(optimizer, **options, **more)
@@ -169,23 +170,28 @@ def made_with(name, target, scaling, function):
     docs=lambda case: f"torch.optim.lr_scheduler.{case}",
     over=OBJECTS,
 )
-@given(saved=st.sampled_from([0.5, 0.25, 1.0]), own=st.sampled_from([0.125, 0.75]))
-def test_function_objects(target, case, saved, own):
+@given(
+    saved=st.sampled_from([0.5, 0.25, 1.0]),
+    own=st.sampled_from([0.125, 0.75]),
+    order=st.sampled_from([1, -1]),
+)
+def test_function_objects(target, case, saved, own, order):
     """The state of functions is saved if they are callable objects, and not if functions.
 
     It is a copy: what the object does later, the saved state does not.
     """
     scaling = Scaling(saved)
-    _, scheduler = made_with(case, target, scaling, halving)
+    _, scheduler = made_with(case, target, *(scaling, halving)[::order])
     state = scheduler.state_dict()
     scaling.factor = 7.0
     receiver = Scaling(own)
-    optimizer, scheduler = made_with(case, target, receiver, stepping)
+    optimizer, scheduler = made_with(case, target, *(receiver, stepping)[::order])
     scheduler.load_state_dict(copied(state))
     compare.fact(receiver.factor, saved, "state of the function object after loading")
     scheduler.step()
     second = saved if case == "CyclicLR" else stepping(1)
-    check_values(optimizer, "lr", [saved, second], [0.0, 0.0], "after loading and one step")
+    rates = [saved, second][::order]
+    check_values(optimizer, "lr", rates, [0.0, 0.0], "after loading and one step")
 
 
 @law("scheduler.resumes", docs="torch.optim.lr_scheduler.LRScheduler", over=SCHEDULERS)

@@ -1,5 +1,6 @@
 """Tensors as objects: a view is one of its own, whose sizes and layout say what it looks at."""
 
+import copy
 import math
 
 import torch
@@ -80,3 +81,22 @@ def test_method_only(target, tensor):
         result = target.run(name, tensor, shape)
         compare.equal(result, expected, dtype=tensor.dtype, what=name)
         memory.check_shares(result, tensor, True, name)
+
+
+@law("views.copied-together", docs="torch.Tensor", level="should")
+@given(base=strided_tensors(shape=shapes(min_rank=1, min_side=1)))
+def test_copied_together(target, base):
+    """What shares memory shares it after copy.deepcopy of both, and with the originals no more.
+
+    The copies lie as the originals do, at the same offsets in the storage.
+    """
+    values, last = compare.to_numpy(base), base[-1:]
+    first, second = copy.deepcopy([base, last])
+    memory.check_shares(second, first, True, "copy of the view")
+    memory.check_shares(first, base, False, "copy")
+    for copied, original in ((first, base), (second, last)):
+        compare.fact(memory.geometry_of(copied), memory.geometry_of(original), "geometry")
+    compare.equal(first, values, dtype=base.dtype, what="copy")
+    compare.equal(second, values[-1:], dtype=base.dtype, what="copy of the view")
+    again = copy.deepcopy((last, last))
+    compare.fact(again[0] is again[1], True, "one tensor is copied once")

@@ -10,6 +10,7 @@ import torch
 
 from conformance.operators.arguments import mixed_calls, pointwise_calls
 from conformance.operators.arithmetic_arguments import (
+    infinite_divisor_calls,
     number_first_calls,
     reflected_calls,
     remainder_calls,
@@ -190,6 +191,12 @@ def _huge_quotients(base: Operator) -> Operator:
     )
 
 
+def _infinite_divisors(base: Operator) -> Operator:
+    """Divisors that are infinite: the dividend, or infinite where the signs differ."""
+    return replace(_huge_quotients(base), variant="infinite-divisors", kind="dyadic",
+                   calls=infinite_divisor_calls, dtypes=("floating",))  # fmt: skip
+
+
 def _reflected(sign: str, base: Operator, **changes: Any) -> Operator:
     """``number <sign> x``: Python asks the tensor to the right of the sign."""
     return replace(
@@ -256,6 +263,7 @@ OPERATORS = (
         excused={"constant": _NO_DERIVATIVE},
     ),
     _huge_quotients(REMAINDER),
+    _infinite_divisors(REMAINDER),
     FMOD,
     _huge_quotients(FMOD),
     _reflected(

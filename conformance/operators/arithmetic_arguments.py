@@ -86,6 +86,15 @@ def remainder_calls(
     return lambda dtype, kind: drawn(dtype) if kind == "away-from-kinks" else calls(dtype, kind)
 
 
+@st.composite
+def infinite_divisor_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
+    """A dividend, and divisors that are infinite, of either sign."""
+    first, second = draw(broadcastable_shapes(2)).shapes
+    signs = draw(operand(dtype, kind, second))
+    infinity = torch.full_like(signs, float("inf"))
+    return Call((draw(operand(dtype, kind, first)), torch.copysign(infinity, signs)), {})
+
+
 def weighted_calls(
     arity: int, weight: str, *, scalar: bool = False, kinds: Sequence[Kinds] = ()
 ) -> Calls:

@@ -24,7 +24,9 @@ from strategies import dyadics
 _COMPLEX = {"x": (torch.complex64, (3,)), "y": (torch.complex64, (3,))}
 
 
-def _extreme(name: str, of: np.ufunc, *, smaller: bool) -> Operator:
+def _extreme(
+    name: str, of: np.ufunc, *, smaller: bool, spellings: tuple[str, ...] = ()
+) -> Operator:
     legal, illegal = f"torch.{name}(x.real, y.real)", f"torch.{name}(x, y)"
     refusal = "not implemented for complex"
     return Operator(
@@ -35,7 +37,7 @@ def _extreme(name: str, of: np.ufunc, *, smaller: bool) -> Operator:
         dtypes=("real", "boolean"),
         result=promoted,
         ulps=0.25,
-        spellings=(f"Tensor.{name}",),
+        spellings=(f"Tensor.{name}", *spellings),
         out="cast",
         mixed=mixed_calls(2, ("real", "boolean"), numbers=False),
         rejections={"complex": Rejection(legal, illegal, "RuntimeError", refusal, _COMPLEX)},
@@ -111,8 +113,8 @@ ADDCMUL = Operator(
 )
 
 OPERATORS = (
-    _extreme("maximum", np.maximum, smaller=False),
-    _extreme("minimum", np.minimum, smaller=True),
+    _extreme("maximum", np.maximum, smaller=False, spellings=("max", "Tensor.max")),
+    _extreme("minimum", np.minimum, smaller=True, spellings=("min", "Tensor.min")),
     _extreme("fmax", np.fmax, smaller=False),
     _extreme("fmin", np.fmin, smaller=True),
     CLAMP,

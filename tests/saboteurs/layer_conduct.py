@@ -57,6 +57,18 @@ def _moves_channels(original: Any) -> Any:
     return forward
 
 
+def _single_epsilon(original: Any) -> Any:
+    """Without eps every input gets that of float32."""
+
+    def rms_norm(
+        x: torch.Tensor, normalized_shape: Any, weight: Any = None, eps: float | None = None
+    ) -> Any:
+        least = torch.finfo(torch.float32).eps if eps is None else eps
+        return original(x, normalized_shape, weight, least)
+
+    return rms_norm
+
+
 SABOTEURS = (
     Saboteur(
         "cell-frozen-under-no-grad", "a cell made under no_grad has a frozen weight",
@@ -71,6 +83,11 @@ SABOTEURS = (
         "gelu-approximate-in-evaluation", "GELU takes its approximation in evaluation mode",
         ("layers.mode-free:GELU",), "in evaluation",
         replacing(nn.GELU, "forward", _approximate_in_evaluation),
+    ),
+    Saboteur(
+        "rms-norm-single-epsilon", "RMSNorm of float64 adds the epsilon of float32",
+        ("layers.default-epsilon:module", "layers.default-epsilon:function"), "result",
+        replacing(nn.functional, "rms_norm", _single_epsilon),
     ),
     Saboteur(
         "linear-copies-in-evaluation", "Linear copies its input in evaluation mode",

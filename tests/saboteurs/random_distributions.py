@@ -86,16 +86,16 @@ def _normal_in_terms_of_variance(original: Any) -> Any:
 
 
 def _wide_as_32_bits(original: Any) -> Any:
-    def randint(low: int, high: int, *rest: Any, **keywords: Any) -> torch.Tensor:
-        narrow = high - low > 2**32 and low == 0
+    def randint(low: int, high: Any, *rest: Any, **keywords: Any) -> torch.Tensor:
+        narrow = bool(rest) and low == 0 and high > 2**32
         return original(low, 2**32 if narrow else high, *rest, **keywords)
 
     return randint
 
 
 def _modulo(original: Any) -> Any:
-    def randint(low: int, high: int, *rest: Any, **keywords: Any) -> torch.Tensor:
-        if high - low == 11:
+    def randint(low: int, high: Any, *rest: Any, **keywords: Any) -> torch.Tensor:
+        if rest and high - low == 11:
             return original(0, 32, *rest, **keywords) % 11 + low
         return original(low, high, *rest, **keywords)
 
