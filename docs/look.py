@@ -1,7 +1,8 @@
 """Look at the built site: screenshots of its main pages, and the search tried.
 
 ``python docs/look.py FOLDER [PAGE...]`` writes PNG files of each page at desktop and phone width,
-light and dark, and fails if a page is missing or scrolls sideways, or the search finds too little.
+light and dark, and fails if a page is missing or scrolls sideways, or if the search or a filter
+finds too little.
 """
 
 from __future__ import annotations
@@ -18,16 +19,22 @@ PAGES = (
     "index",
     "semantics/handbook/index",
     "semantics/handbook/graph",
+    "semantics/handbook/leaf_flags",
     "semantics/handbook/accumulation",
+    "semantics/handbook/in_place",
+    "semantics/handbook/optimizers",
     "semantics/handbook/scatter_gather",
     "semantics/handbook/schedulers",
     "semantics/myths/index",
     "semantics/claims",
     "semantics/optimizers/index",
     "semantics/optimizers/SGD",
+    "semantics/optimizers/LBFGS",
     "semantics/operators/index",
     "semantics/operators/arithmetic",
-    "semantics/deviations",
+    "semantics/deviations/index",
+    "semantics/deviations/part-autograd",
+    "guides/autograd_from_the_start",
     "guides/add_a_law",
     "reference/options",
     "reference/records",
@@ -38,6 +45,12 @@ WIDTHS = {"desktop": (1440, 1800), "phone": (PHONE, 1800)}
 SCHEMES = {"light": 1, "dark": 0}
 SEARCHES = {"retain_graph": "retain_graph", "leaf": "leaf_flags", "momentum": "SGD"}
 """What is searched for, and a part of the address of a page that must be among the results."""
+FILTERS = {
+    "semantics/deviations/index": "nan",
+    "semantics/claims": "leaf",
+    "semantics/myths/index": "detach",
+}
+"""Pages whose rows can be looked through, and a word that some of them have."""
 
 
 def chromium(*arguments: str) -> str:
@@ -84,19 +97,40 @@ def _framed(address: str, down: int) -> str:
 
 def overflow(page: str) -> str:
     """Return what is wider than the frame of a phone, or nothing."""
-    script = (
-        "<script>const frame=document.querySelector('iframe');frame.onload=()=>{"
-        "const page=frame.contentDocument.documentElement;"
-        "document.title=page.scrollWidth>frame.clientWidth?'too wide '+page.scrollWidth:'fits';"
-        "}</script>"
+    return _asked(
+        page,
+        "const page = frame.contentDocument.documentElement;"
+        "return page.scrollWidth > frame.clientWidth ? 'too wide ' + page.scrollWidth : 'fine';",
+    )
+
+
+def unfiltered(page: str, word: str) -> str:
+    """Return what the field above a long table leaves that has not the word, or nothing."""
+    return _asked(
+        page,
+        "const page = frame.contentDocument, field = page.querySelector('input.filter');"
+        f"field.value = '{word}'; field.dispatchEvent(new Event('input'));"
+        "const rows = [...page.querySelectorAll('.filtered tbody tr, ul.filtered > li')];"
+        "const shown = rows.filter(row => !row.hidden);"
+        f"const right = shown.every(row => row.textContent.toLowerCase().includes('{word}'));"
+        "return right && shown.length && shown.length < rows.length ? 'fine'"
+        f" : shown.length + ' of ' + rows.length + ' rows for {word}';",
+    )
+
+
+def _asked(page: str, script: str) -> str:
+    """Return what a script says of a page as wide as a phone, or nothing if that is "fine"."""
+    asking = (
+        "<script>const frame = document.querySelector('iframe');"
+        f"frame.onload = () => {{ document.title = (() => {{ {script} }})(); }}</script>"
     )
     address = (SITE / f"{page}.html").as_uri()
     with tempfile.NamedTemporaryFile("w", suffix=".html") as frame:
-        frame.write("<title>unknown</title>" + _framed(address, 900) + script)
+        frame.write("<title>unknown</title>" + _framed(address, 900) + asking)
         frame.flush()
         dom = chromium("--dump-dom", Path(frame.name).as_uri())
     title = re.search(r"<title>(.*?)</title>", dom)
-    return "" if title and title[1] == "fits" else f"{page}: {title[1] if title else 'no page'}"
+    return "" if title and title[1] == "fine" else f"{page}: {title[1] if title else 'no page'}"
 
 
 def missed(query: str, expected: str) -> str:
@@ -116,6 +150,7 @@ def main(arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     problems = [missed(query, expected) for query, expected in SEARCHES.items()]
     pages = arguments[1:] or PAGES
+    problems += [unfiltered(page, word) for page, word in FILTERS.items() if page in pages]
     for page in pages:
         if not (SITE / f"{page}.html").exists():
             problems.append(f"{page} is missing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from unicodedata import category
 
 from conformance.claims import VERDICTS, Claim
 from conformance.report.examples import run_blocks
@@ -30,6 +31,17 @@ MARKS = {
     "untestable": "?",
 }
 """Before verdicts on claims."""
+_TITLES = {
+    "inplace": "Writing in place",
+    "no-grad": "no_grad",
+    "numpy-interop": "NumPy",
+    "optim": "Optimizers",
+    "pointwise": "Operators, element by element",
+    "retain-graph": "Retaining the graph",
+    "view-memory": "Views and memory",
+    "vjp-jacobian": "Vector-Jacobian products",
+}
+"""Areas whose names do not read well as they are."""
 
 
 def output_of(claim: Claim) -> str:
@@ -111,7 +123,7 @@ def _myth(claim: Claim, verified: Verified, known: Sequence[str], output: Output
     yield code(claim.counterexample)
     yield code(output(claim) or "(prints nothing)", "text", "output")
     links = [law_link(glob, known) for glob in claim.laws]
-    yield f"Shown by {', '.join(links)}. Said in {'; '.join(map(prose, claim.sources))}."
+    yield f"Shown by {', '.join(links)}. Said in {'; '.join(map(_said, claim.sources))}."
 
 
 def _ledger(claims: Sequence[Claim], known: Sequence[str]) -> str:
@@ -149,6 +161,11 @@ def _truth(claim: Claim, known: Sequence[str]) -> str:
     return sentence(claim.truth) + more + (f" Shown by {laws}." if laws else "")
 
 
+def _said(source: str) -> str:
+    """Return where something is said, without the icons that a page had in its headings."""
+    return prose(" ".join("".join(c for c in source if category(c) != "Co").split()))
+
+
 def claim_label(claim: Claim) -> str:
     """Return the label of a contradicted claim's section."""
     return f"claim-{claim.id}".lower()
@@ -160,4 +177,4 @@ def claim_badge(claim: Claim) -> str:
 
 
 def _title(area: str) -> str:
-    return area.replace("-", " ").replace("_", " ").capitalize()
+    return _TITLES.get(area) or area.replace("-", " ").replace("_", " ").capitalize()

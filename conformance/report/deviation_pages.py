@@ -86,9 +86,9 @@ def _labels(entries: Iterable[Deviation]) -> dict[str, str]:
 def _index(by_part: Mapping[Part, Sequence[Deviation]], labels: Mapping[str, str]) -> str:
     blocks = []
     for part, members in by_part.items():
-        rows = [(f"[`{e.law}`](#{labels[e.where]})", prose(e.reason), _where(e)) for e in members]
+        rows = [(f"[`{e.law}`](#{labels[e.where]})", prose(e.reason), _special(e)) for e in members]
         blocks.append(f"## [{part.title}]({part.page}.md)")
-        blocks.append(filtered(("law", "what torch does instead", "where"), rows))
+        blocks.append(filtered(("law", "what torch does instead", "where, and issue"), rows))
     total = sum(map(len, by_part.values()))
     public = sum(bool(entry.link) for members in by_part.values() for entry in members)
     return page(
@@ -115,6 +115,14 @@ def _section(entry: Deviation, known: Known, labels: Mapping[str, str]) -> Itera
     script = entry.counterexample or entry.crash
     if script:
         yield code(script)
+
+
+def _special(entry: Deviation) -> str:
+    """Return what narrows an entry down, and where it is reported."""
+    target = f"target `{entry.target}`" if entry.target != "*" else ""
+    versions = f"torch `{entry.torch}`" if entry.torch else ""
+    report = f"[public issue]({entry.link})" if entry.link else "none found"
+    return ", ".join(filter(None, (target, versions, report)))
 
 
 def _where(entry: Deviation) -> str:

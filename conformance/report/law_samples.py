@@ -60,7 +60,7 @@ def _sample(law: Law, law_id: str) -> Sample | None:
     for inputs in sorted(dict.fromkeys(drawn), key=_against):
         try:
             script = of_text(law, case, target, inputs, "")
-        except ValueError:  # one of the inputs has no source text
+        except (ValueError, SyntaxError):  # one of the inputs has no source text
             continue
         if not run_blocks([script]).failures:
             return Sample(law_id, inputs, script)

@@ -17,8 +17,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+from conformance.absences import read_absences
 from conformance.claims import read_claims
-from conformance.deviations import read_deviations
+from conformance.deviations import read_deviations, tomllib
 from conformance.report.examples import run_blocks
 from extensions.commands import check_command
 
@@ -27,15 +28,24 @@ logger = logging.getLogger(__name__)
 EXEMPT = {"shown", "output"}
 
 
+READERS: dict[str, Callable[[Path], object]] = {
+    "claim": read_claims,
+    "deviation": read_deviations,
+    "absent": read_absences,
+}
+"""What reads a file of such tables."""
+
+
 def check_toml(text: str) -> None:
-    """Read a block as the file that it is an entry of."""
+    """Read a block as the file that it is an entry of; as plain TOML if it is of none of ours."""
+    tables = [kind for kind in READERS if f"[[{kind}]]" in text]
+    if not tables:
+        tomllib.loads(text)
+        return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "block.toml")
         path.write_text(text, encoding="utf-8")
-        if "[[claim]]" in text:
-            read_claims(path)
-        else:
-            read_deviations(path)
+        READERS[tables[0]](path)
 
 
 def check_console(text: str) -> None:

@@ -29,7 +29,7 @@ def vector_jacobian_product() -> Picture:
     jacobian = torch.autograd.functional.jacobian(f, x.detach())
     f(x).backward(v)
     assert x.grad is not None
-    figure, axes = subplots(figsize=(7.0, 2.9))
+    figure, axes = subplots(figsize=(7.0, 2.2))
     plain(axes)
     rows: list[list[float]] = jacobian.tolist()
     draw_cells(axes, [v.tolist()], (0, 1), "v, of the outputs", partial(_same, ORANGE))
@@ -78,7 +78,7 @@ def cut() -> Picture:
         (x * (x.detach() if detached else x)).backward()
         assert x.grad is not None
         gradients.append(x.grad.item())
-    figure, axes = subplots(figsize=(7.0, 2.7))
+    figure, axes = subplots(figsize=(7.0, 2.05))
     plain(axes)
     _box(axes, 0, 1.1, "x = 3", GREEN)
     _box(axes, 4.2, 0.2, "x", FAINT, 1.2)
@@ -113,7 +113,7 @@ def versions() -> Picture:
     told = [f"{y.item():.3g}"]
     y.mul_(10)
     told.append(f"{y.item():.3g}")
-    figure, axes = subplots(figsize=(7.0, 2.5))
+    figure, axes = subplots(figsize=(7.0, 1.5))
     plain(axes)
     steps = (("y = x.exp()", saved), ("y.mul_(10)", y._version))
     for number, (code, version) in enumerate(steps):
