@@ -272,8 +272,7 @@ def test_requires_grad(target, steps, root, first):
 def test_zero_grad(target, steps, root, to_none, missing, value):
     """zero_grad sets the gradient of every parameter of a module and below to None, or to zero.
 
-    With set_to_none=False it is zeroed in its own memory, and one that is None stays so. Gradients
-    of other tensors are left alone.
+    With set_to_none=False it is zeroed in its own memory; None stays. Others are left alone.
     """
     state = registration.built(steps, target.device)
     inside = {name for _, name in model.named_tensors(state.nodes[root], "parameters")}
@@ -290,8 +289,8 @@ def test_zero_grad(target, steps, root, to_none, missing, value):
             compare.fact(got, None, f"gradient of {name}")
         else:
             compare.fact(got is gradient, True, f"gradient of {name} is the same tensor")
-            expected = registration.full(gradient, 0 if name in inside else value)
-            compare.equal(gradient, expected, dtype=gradient.dtype, what=f"gradient of {name}")
+            held = registration.full(gradient, 0 if name in inside else value)
+            compare.equal(gradient, held, dtype=gradient.dtype, what=f"gradient of {name}")
     if missing < 4:
         compare.fact(state.held[f"p{missing}"].grad, None, "gradient that was None")
 

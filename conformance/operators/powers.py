@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from hypothesis import strategies as st
 
 from conformance.evidence import tensors_in
 from conformance.operators.arguments import mixed_calls, pointwise_calls, unary_calls
@@ -19,6 +20,7 @@ from conformance.operators.arithmetic_arguments import (
 from conformance.operators.operator import Call, Dtypes, Operator, Rejection
 from conformance.operators.results import floating, promoted, promoted_dtype
 from conformance.reference import arithmetic as reference
+from strategies import tensors
 
 _BASE = {"complex": "positive"}
 _EXPONENT = {"integral": "probability", "complex": "dyadic"}
@@ -33,6 +35,13 @@ def double(call: Call) -> Dtypes:
 def mantissa_and_exponent(call: Call) -> Dtypes:
     """The first in the operand's dtype, the second in int32."""
     return Dtypes(None, (next(tensors_in(call)).dtype, torch.int32))
+
+
+def _wrapping_calls(dtype: torch.dtype, _: str) -> st.SearchStrategy[Call]:
+    """A number to exponents of few bits, many of them in a scalar: the power does not fit."""
+    shapes = st.sampled_from(((), (3,), (2, 2)))
+    exponents = tensors(dtype=dtype, shape=shapes, values="nonnegative")
+    return st.builds(lambda *arguments: Call(arguments, {}), st.integers(2, 7), exponents)
 
 
 POW = Operator(
@@ -105,6 +114,21 @@ OPERATORS = (
         out="same",
         mixed=None,
         excused={"constant": "differentiable in the exponent: __rpow__ asks for that derivative"},
+    ),
+    replace(
+        POW,
+        variant="of-number-wrapping",
+        calls=_wrapping_calls,
+        dtypes=(torch.uint8, torch.int8),
+        kind="nonnegative",
+        analytic=None,
+        ulps=0,
+        spellings=(),
+        in_place="",
+        mixed=None,
+        excused=dict.fromkeys(
+            ("long", "layout", "copy", "constant", "vmap", "meta"), "as for powers that fit"
+        ),
     ),
     replace(
         POW,

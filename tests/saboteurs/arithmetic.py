@@ -191,6 +191,13 @@ SABOTEURS = (
             .to(original(x, y).dtype))),
     ),
     Saboteur(
+        "pow-in-dtype-of-out", "a number to a scalar of 8 bits is computed in the dtype of out",
+        ("operators.out-cast:pow-of-number-wrapping",), "out of torch.",
+        replacing(torch, "pow", where(
+            lambda x, y, out=None: out is not None and isinstance(y, torch.Tensor) and not y.dim(),
+            lambda original, x, y, out: original(x, y.to(out.dtype), out=out))),
+    ),
+    Saboteur(
         "pow-root-gradient", "the gradient of a power is 0.1 % too large for fractional exponents",
         ("operators.vjp:pow-number",), "gradient",
         replacing(torch, "pow", where(
