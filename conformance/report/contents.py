@@ -85,7 +85,7 @@ PARTS = (
         "Modules and losses",
         "Parameters, state, hooks, layers, initialization, and losses up to their limits.",
         """modules module_conduct module_state module_casts containers container_limits
-        module_hooks module_backward_hooks layers layer_conduct lazy_modules module_memory
+        module_hooks module_backward_hooks layers layer_conduct lazy_modules module_memory embedding_bags
         fused_layers packed_sequences packed_recurrent attention transformers parametrizations
         normalized_weights pruning initialization losses loss_arguments loss_limits""",
     ),
@@ -111,7 +111,8 @@ PARTS = (
     _part(
         "Randomness",
         "Seeds, generators, distributions and dropout.",
-        "random_state random_seeding random random_fill random_distributions random_dropout",
+        """random_state random_seeding random random_fill random_distributions random_dropout
+        random_layers""",
     ),
 )
 
