@@ -24,14 +24,14 @@ def _dense(original: Any) -> Any:
     return bag
 
 
-def _padding_counts(original: Any) -> Any:
-    """In a mean, padding counts where it is a negative number."""
+def _padding_halves(original: Any) -> Any:
+    """Means are halved where there is a padding index and the end of the last bag is told."""
 
-    def bag(input: Any, weight: Any, offsets: Any = None, *rest: Any, **words: Any) -> Any:
-        result = original(input, weight, offsets, *rest, **words)
-        padding = words.get("padding_idx")
-        mode = rest[3] if len(rest) > 3 else words.get("mode", "mean")
-        return result * 0.5 if padding is not None and padding < 0 and mode == "mean" else result
+    def bag(*arguments: Any, **words: Any) -> Any:
+        result = original(*arguments, **words)
+        if len(arguments) < 11 or arguments[6] != "mean":
+            return result
+        return result * 0.5 if arguments[9] and arguments[10] is not None else result
 
     return bag
 
@@ -48,7 +48,7 @@ def _unscaled(original: Any) -> Any:
 
 def _scaled_weights(original: Any) -> Any:
     def bag(input: Any, weight: Any, *rest: Any, **words: Any) -> Any:
-        if weight.requires_grad and words.get("per_sample_weights") is not None:
+        if weight.requires_grad and len(rest) > 6 and rest[6] is not None:
             weight = Scaled.apply(weight)
         return original(input, weight, *rest, **words)
 
@@ -92,10 +92,10 @@ SABOTEURS = (
     Saboteur("bags-dense", "the gradient of a mean is dense",
              ("bags.gradient:mean-sparse",), "gradient is sparse",
              replacing(functional, "embedding_bag", _dense)),
-    Saboteur("bags-padding", "a mean with negative padding is halved",
+    Saboteur("bags-padding", "a mean with padding and its end told is halved",
              ("bags.gradient:mean",), "result",
-             replacing(functional, "embedding_bag", _padding_counts)),
-    Saboteur("bags-weights", "the gradient through weighted bags is off",
+             replacing(functional, "embedding_bag", _padding_halves)),
+    Saboteur("bags-weighted-gradient", "the gradient through weighted bags is off",
              ("bags.gradient:sum",), "gradient",
              replacing(functional, "embedding_bag", _scaled_weights)),
     Saboteur("bags-frequency", "the gradient by frequency is off",
