@@ -174,26 +174,22 @@ def test_gradient(target, seed, options, masking, needed, evaluating, own):
     weights, zero = compare.to_numpy(cotangent), options.get("add_zero_attn", False)
     whole = None if allowed is None else np.broadcast_to(allowed, (2, 2, 2, keys))
 
-    def product(points, parts):
-        found = [points[0]] * 3 if own else points[:3]
+    def product(arrays):
+        points = [arrays[name] for name in inner]
+        query, key, value = [points[0]] * 3 if own else points[:3]
         more = None if added is None else np.broadcast_to(points[-1], (2, 2, 2, keys))
-        matrices, biases, output, extra = parts_among(parts)
-        value, _ = attention.multi_head_attention(
-            *found, 2, matrices, biases, output, extra, zero, whole, more
+        matrices, biases, output, extra = parts_among(arrays)
+        found, _ = attention.multi_head_attention(
+            query, key, value, 2, matrices, biases, output, extra, zero, whole, more
         )
-        return np.imag((value * weights).sum()) / derivatives.STEP
+        return np.imag((found * weights).sum()) / derivatives.STEP
 
-    named = dict(module.named_parameters())
-    points = [compare.to_numpy(x) + 0j for x in leaves]
-    parts = {name: compare.to_numpy(p) + 0j for name, p in named.items()}
-    for place, (what, leaf) in enumerate((*enumerate(leaves), *named.items())):
+    inner = {f"input {number}": leaf for number, leaf in enumerate(leaves)}
+    named = {**inner, **dict(module.named_parameters())}
+    arrays = {name: compare.to_numpy(leaf) + 0j for name, leaf in named.items()}
+    for name, leaf in named.items():
         direction = compare.to_numpy(drawn(leaf.shape, generator, torch.device("cpu")))
-        step = 1j * derivatives.STEP * direction
-        moved, other = list(points), dict(parts)
-        if place < len(leaves):
-            moved[what] = moved[what] + step
-        else:
-            other[what] = other[what] + step
-        expected = np.array(product(moved, other))
-        inner = (leaf.grad * torch.from_numpy(direction).to(target.device)).sum()
-        compare.close(inner, expected, bound=1e-11, dtype=torch.float64, what=f"gradient to {what}")
+        moved = {**arrays, name: arrays[name] + 1j * derivatives.STEP * direction}
+        slope = (leaf.grad * torch.from_numpy(direction).to(target.device)).sum()
+        expected = np.array(product(moved))
+        compare.close(slope, expected, bound=1e-11, dtype=torch.float64, what=f"gradient to {name}")

@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -371,21 +372,23 @@ def test_custom_function(target, seed, dtype, cast, inside, backward_inside):
     custom_bwd runs backward as forward ran, wherever it is called. Outside of a region neither
     does anything.
     """
-    device, states = target.device.type, []
+    device = target.device.type
+    forward_states: list[Any] = []
+    backward_states: list[Any] = []
 
     class Product(torch.autograd.Function):
         @staticmethod
         @torch.amp.custom_fwd(device_type=device, cast_inputs=torch.float32 if cast else None)
         def forward(ctx, a, b):
-            states.append((torch.is_autocast_enabled(device), a.dtype, b.dtype))
+            forward_states.append((torch.is_autocast_enabled(device), a.dtype, b.dtype))
             ctx.save_for_backward(a, b)
             return torch.mm(a, b)
 
         @staticmethod
         @torch.amp.custom_bwd(device_type=device)
         def backward(ctx, cotangent):
-            states.append((torch.is_autocast_enabled(device), torch.mm(*ctx.saved_tensors).dtype))
             a, b = ctx.saved_tensors
+            backward_states.append((torch.is_autocast_enabled(device), torch.mm(a, b).dtype))
             return cotangent.to(b.dtype) @ b.T, a.T @ cotangent.to(a.dtype)
 
     generator = torch.Generator().manual_seed(seed)
@@ -398,8 +401,8 @@ def test_custom_function(target, seed, dtype, cast, inside, backward_inside):
         result.float().sum().backward()
     autocasting = inside and not cast
     kind = dtype if autocasting else torch.float32
-    compare.fact(states[0], (autocasting, torch.float32, torch.float32), "in forward")
-    compare.fact(states[1], (autocasting, kind), "in backward")
+    compare.fact(forward_states, [(autocasting, torch.float32, torch.float32)], "in forward")
+    compare.fact(backward_states, [(autocasting, kind)], "in backward")
     values = [compare.to_numpy(x) for x in (a, b)]
     compare.close(result, values[0] @ values[1], bound=0.0, dtype=kind, what="result")
     gradient = np.ones((2, 2)) @ values[1].T

@@ -1,5 +1,7 @@
 """Bags of embeddings as a layer: gradients by its options, norms, and what it refuses."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
@@ -82,7 +84,7 @@ def test_gradient(target, case, bags, last, padding, seed, weighted):
     result = target.run(module, indices, offsets, given_weights)
     compare.close(result, expected, bound=1e-13, dtype=torch.float64, what="result")
     result.backward(cotangent.to(target.device))
-    found = module.weight.grad
+    found: Any = module.weight.grad
     compare.fact(found.is_sparse, bool(options.get("sparse")), "gradient is sparse")
     dense = found.to_dense() if found.is_sparse else found
     compare.close(dense, gradient, bound=1e-12, dtype=torch.float64, what="gradient")
@@ -111,8 +113,12 @@ def test_norm(target, bags, most, kind, weight, mode):
             rows[index] *= most / norm
     bound = 1e-6  # torch adds 1e-7 to the norm that it divides by
     compare.close(weight, rows, bound=bound, dtype=torch.float64, what="weight")
-    reduce = {"sum": np.sum, "mean": np.mean, "max": np.max}[mode]
-    expected = [reduce(rows[bag], axis=0) if bag else np.zeros(2) for bag in bags]
+    taken = [rows[bag] if bag else np.zeros((1, 2)) for bag in bags]
+    expected = {
+        "sum": [part.sum(axis=0) for part in taken],
+        "mean": [part.mean(axis=0) for part in taken],
+        "max": [part.max(axis=0) for part in taken],
+    }[mode]
     compare.close(got, np.array(expected), bound=4 * bound, dtype=torch.float64, what="result")
     others = [n for n in range(ROWS) if not any(n in bag for bag in bags)]
     compare.equal(weight[others], before[others], dtype=torch.float64, what="other rows")
