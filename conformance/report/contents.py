@@ -106,7 +106,7 @@ PARTS = (
     _part(
         "Training",
         "From batches to whole trainings.",
-        """gradient_clipping autocast gradient_scaling micro_batches averaging datasets data_loader
+        """gradient_clipping autocast autocast_regions gradient_scaling micro_batches averaging datasets data_loader
         training_loops trainings""",
     ),
     _part(
