@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
-from conformance.reference import attention
+from conformance.reference import attention, derivatives
 from strategies import seeds
 
 PAGE = "torch.nn.MultiheadAttention"
@@ -32,7 +32,11 @@ def masks(kind, shape, generator, device):
 
 def parts_of(module):
     """The matrices and biases of a module, as the reference takes them."""
-    own = {name: compare.to_numpy(p) for name, p in module.named_parameters()}
+    return parts_among({name: compare.to_numpy(p) for name, p in module.named_parameters()})
+
+
+def parts_among(own):
+    """The same of arrays by the names of the parameters."""
     if "in_proj_weight" in own:
         matrices = np.split(own["in_proj_weight"], 3)
     else:
@@ -131,3 +135,61 @@ def test_causal_hint(target, seed, needed, evaluating, length):
         compare.close(got, expected, bound=1e-12, dtype=torch.float64, what=f"hint {hint}")
     with compare.raises(RuntimeError, "Need attn_mask if specifying the is_causal hint"):
         module(x, x, x, need_weights=needed, is_causal=True)
+
+
+@law("attention.gradient", docs=PAGE)
+@given(
+    seed=seeds(),
+    options=st.fixed_dictionaries(
+        {},
+        optional={
+            "bias": st.booleans(), "add_bias_kv": st.booleans(), "add_zero_attn": st.booleans(),
+            "kdim": st.sampled_from((3, 4)), "vdim": st.sampled_from((2, 4)),
+        },
+    ),
+    masking=st.sampled_from(("none", "boolean", "added")), needed=st.booleans(),
+    evaluating=st.booleans(), own=st.booleans(),
+)  # fmt: skip
+def test_gradient(target, seed, options, masking, needed, evaluating, own):
+    """The gradients of MultiheadAttention to its inputs and to every parameter are exact.
+
+    To a mask of numbers too; of self-attention, to the one input through all three. Along a random
+    direction of each: <gradient, u> is the derivative of the cotangent's product along u.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if own:
+        options = {k: v for k, v in options.items() if k not in ("kdim", "vdim")}
+    module = torch.nn.MultiheadAttention(4, 2, batch_first=True, **options)
+    module = module.to(target.device, torch.float64).train(not evaluating)
+    for parameter in module.parameters():
+        parameter.data.copy_(drawn(parameter.shape, generator, target.device))
+    sizes = ((2, 4), (3, options.get("kdim", 4)), (3, options.get("vdim", 4)))
+    inputs = [drawn((2, *size), generator, target.device) for size in (sizes[:1] if own else sizes)]
+    keys = 2 if own else 3
+    mask, allowed, added = masks(masking, (2, keys), generator, target.device)
+    leaves = [x.requires_grad_() for x in (*inputs, *([mask] if added is not None else []))]
+    cotangent = drawn((2, 2, 4), generator, target.device)
+    got, _ = module(*(inputs * 3 if own else inputs), attn_mask=mask, need_weights=needed)
+    (got * cotangent).sum().backward()
+    weights, zero = compare.to_numpy(cotangent), options.get("add_zero_attn", False)
+    whole = None if allowed is None else np.broadcast_to(allowed, (2, 2, 2, keys))
+
+    def product(arrays):
+        points = [arrays[name] for name in inner]
+        query, key, value = [points[0]] * 3 if own else points[:3]
+        more = None if added is None else np.broadcast_to(points[-1], (2, 2, 2, keys))
+        matrices, biases, output, extra = parts_among(arrays)
+        found, _ = attention.multi_head_attention(
+            query, key, value, 2, matrices, biases, output, extra, zero, whole, more
+        )
+        return np.imag((found * weights).sum()) / derivatives.STEP
+
+    inner = {f"input {number}": leaf for number, leaf in enumerate(leaves)}
+    named = {**inner, **dict(module.named_parameters())}
+    arrays = {name: compare.to_numpy(leaf) + 0j for name, leaf in named.items()}
+    for name, leaf in named.items():
+        direction = compare.to_numpy(drawn(leaf.shape, generator, torch.device("cpu")))
+        moved = {**arrays, name: arrays[name] + 1j * derivatives.STEP * direction}
+        slope = (leaf.grad * torch.from_numpy(direction).to(target.device)).sum()
+        expected = np.array(product(moved))
+        compare.close(slope, expected, bound=1e-11, dtype=torch.float64, what=f"gradient to {name}")

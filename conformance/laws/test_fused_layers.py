@@ -65,8 +65,7 @@ def test_convolution(target, case, seed, bias, affine, eps):
     layer = resolve(f"torch.nn.{name}")(*arguments, **options, bias=bias)
     norm = resolve(f"torch.nn.BatchNorm{rank}d")(arguments[1], eps=eps, affine=affine)
     pair = [filled(module, generator, target.device) for module in (layer, norm)]
-    words = {"transpose": True} if "Transpose" in name else {}
-    fused = torch.nn.utils.fuse_conv_bn_eval(*pair, **words)
+    fused = torch.nn.utils.fuse_conv_bn_eval(pair[0], pair[1], "Transpose" in name)
     compare.fact(isinstance(fused.bias, torch.nn.Parameter), True, "has a bias")
     x = drawn(shape, generator, target.device)
     check(fused, pair, x, target, "result of the fused layer")
@@ -81,7 +80,7 @@ def test_grouped_transposed(target, case, seed, bias):
     layer = resolve(f"torch.nn.{name}")(*arguments, **options, bias=bias)
     norm = resolve(f"torch.nn.BatchNorm{rank}d")(arguments[1])
     pair = [filled(module, generator, target.device) for module in (layer, norm)]
-    fused = torch.nn.utils.fuse_conv_bn_eval(*pair, transpose=True)
+    fused = torch.nn.utils.fuse_conv_bn_eval(pair[0], pair[1], transpose=True)
     x = drawn(shape, generator, target.device)
     check(fused, pair, x, target, "result of the fused layer")
 

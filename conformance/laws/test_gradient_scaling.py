@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,8 +61,8 @@ def test_scaled(target, f, factor, form):
     leaves = f.leaves(target.device)
     loss = target.run(f, *leaves)
     value = compare.to_numpy(loss)
-    given_loss = (loss, [loss], (loss, [loss]), iter((loss,)))[form]
-    scaled = scaler.scale(given_loss)
+    forms: tuple[Any, ...] = (loss, [loss], (loss, [loss]), iter((loss,)))
+    scaled = scaler.scale(forms[form])
     kinds = (torch.Tensor, list, tuple, map)
     compare.fact(isinstance(scaled, kinds[form]), True, "type of what is returned")
     found = (scaled,) if form == 0 else tuple(scaled)

@@ -185,7 +185,7 @@ def test_set_submodule(target, depth, strict, fresh):
     for target_path, error, message in (
         ("", ValueError, "without a target name"),
         (f"nowhere.{name}", AttributeError, "has no attribute"),
-    ):
+    ):  # fmt: skip
         with compare.raises(error, message):
             top.set_submodule(target_path, module)
     compare.fact(sorted(key for key, _ in top.named_modules()), wanted, "names after refusals")

@@ -292,7 +292,7 @@ def test_load_mismatch_raises(target, case, history):
 
 
 @law("optimizer.state-dict-hooks", docs=page, over={k: ("Optimizer", {"hook": k}) for k in HOOKS})
-@given(history=histories_of(("SGD", {})), name=st.sampled_from(["SGD", "Adam", "Rprop"]))
+@given(history=histories_of(("Muon", {})), name=st.sampled_from(list(OPTIMIZERS)))
 def test_state_dict_hooks(target, case, history, name):
     """Hooks around state_dict and load_state_dict run in order, ``prepend`` ones first.
 
@@ -331,7 +331,7 @@ def test_state_dict_hooks(target, case, history, name):
 
 
 @law("optimizer.hooks-replace-state-dict", docs=page, over={"both": ("Optimizer", {})})
-@given(history=histories_of(("SGD", {})), name=st.sampled_from(["SGD", "Adam", "Rprop"]))
+@given(history=histories_of(("Muon", {})), name=st.sampled_from(list(OPTIMIZERS)))
 def test_hooks_replace_state_dict(target, case, history, name):
     """A dict that a hook returns is used instead: by state_dict's post hook, by load's pre hook."""
     parameters = history.parameters(torch.float64, target.device)

@@ -147,10 +147,6 @@ OPERATORS = (
                 "affine_grid(t, (1, 1, 2, 2), align_corners=False)",
                 "affine_grid(t, (1, 1, 2, 0), align_corners=False)",
                 "non-zero, positive output size", "ValueError", t=(1, 2, 3)),
-            "rank": _rejecting(
-                "affine_grid(t, (1, 1, 2, 2), align_corners=False)",
-                "affine_grid(t, (1, 2, 2), align_corners=False)",
-                "only supports 4D and 5D sizes", "NotImplementedError", t=(1, 2, 3)),
         },
     ),
 )  # fmt: skip

@@ -63,7 +63,21 @@ def _first_head_only(original: Any) -> Any:
     return forward
 
 
+def _own_gradient(original: Any) -> Any:
+    """The gradient of self-attention in evaluation is off, where no weights are needed."""
+
+    def forward(self: Any, *inputs: Tensor, **words: Any) -> Any:
+        result, weights = original(self, *inputs, **words)
+        if inputs[0] is inputs[1] and not self.training and not words.get("need_weights", True):
+            result = Scaled.apply(result)
+        return result, weights
+
+    return forward
+
+
 SABOTEURS = (
+    Saboteur("attention-own-gradient", "the gradient of self-attention is off in evaluation",
+             ("attention.gradient",), "gradient to", replacing(Heads, "forward", _own_gradient)),
     Saboteur("attention-lower-right", "a causal mask of fewer queries ends at the last key",
              ("operators.value:scaled_dot_product_attention",), "result",
              when(functional, NAME, _is_wide, _lower_right)),

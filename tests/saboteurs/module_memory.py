@@ -30,9 +30,11 @@ def _aliases_one(original: Any) -> Any:
     return flatten
 
 
-def _in_memory_order(original: Any) -> Any:
+def _backwards(original: Any) -> Any:
+    """Blocks of numbers are flattened from their end."""
+
     def flatten(parameters: Any) -> Any:
-        return original([p.detach().T.contiguous() if p.dim() == 2 else p for p in parameters])
+        return original([p.flip(0, 1) if p.dim() > 1 else p for p in parameters])
 
     return flatten
 
@@ -89,9 +91,9 @@ SABOTEURS = (
     Saboteur("vectors-alias", "the vector of one parameter is the parameter's memory",
              ("parameter-vectors.flatten",), "after a write to the vector",
              replacing(utils, "parameters_to_vector", _aliases_one)),
-    Saboteur("vectors-strided", "matrices are flattened column by column",
+    Saboteur("vectors-strided", "blocks are flattened from their end",
              ("parameter-vectors.flatten-strided",), "vector",
-             replacing(utils, "parameters_to_vector", _in_memory_order)),
+             replacing(utils, "parameters_to_vector", _backwards)),
     Saboteur("vectors-flags", "from the third on, restored parameters require grad",
              ("parameter-vectors.restore",), "leaf, requires_grad",
              replacing(utils, "vector_to_parameters", _trains_all)),

@@ -1,0 +1,83 @@
+"""Faults in layers that draw: samples, slopes and windows, and what gradients take of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tests.saboteurs.faults import accepting
+from tests.saboteurs.saboteur import Saboteur, replacing
+
+functional = torch.nn.functional
+
+
+def _unstraight(original: Any) -> Any:
+    def gumbel(logits: Any, tau: float = 1, hard: bool = False, *rest: Any, **words: Any) -> Any:
+        result = original(logits, tau, hard, *rest, **words)
+        if hard and tau != 1:
+            soft = (logits / tau).softmax(-1)
+            return result.detach() + soft - soft.detach()
+        return result
+
+    return gumbel
+
+
+def _by_place(original: Any) -> Any:
+    """At low temperature logits count half."""
+
+    def gumbel(logits: Any, tau: float = 1, hard: bool = False, *rest: Any, **words: Any) -> Any:
+        return original(logits * 0.5 if tau < 1 else logits, tau, hard, *rest, **words)
+
+    return gumbel
+
+
+def _one_slope(original: Any) -> Any:
+    def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False,
+              inplace: bool = False) -> Any:  # fmt: skip
+        if not training or upper == lower:
+            return original(input, lower, upper, training, inplace)
+        slope = lower + (upper - lower) * torch.rand((), dtype=input.dtype)
+        return torch.where(input < 0, input * slope, input)
+
+    return rrelu
+
+
+def _last_early(original: Any) -> Any:
+    """The last window of a fractional pooling begins one place early."""
+
+    def pool(input: Any, *arguments: Any, **words: Any) -> Any:
+        return original(input[..., :-1, :] if input.shape[-2] > 4 else input, *arguments, **words)
+
+    return pool
+
+
+def _rounds_up(original: Any) -> Any:
+    def pool(input: Any, kernel: Any, output_size: Any = None, output_ratio: Any = None,
+             *rest: Any, **words: Any) -> Any:  # fmt: skip
+        if isinstance(output_ratio, float) and output_ratio == 0.25:
+            output_ratio = 0.5
+        return original(input, kernel, output_size, output_ratio, *rest, **words)
+
+    return pool
+
+
+SABOTEURS = (
+    Saboteur("random-gumbel-straight", "a hard sample has another gradient at other temperatures",
+             ("random.gumbel-softmax",), "gradient of hard",
+             replacing(functional, "gumbel_softmax", _unstraight)),
+    Saboteur("random-gumbel-odds", "at low temperature logits count half",
+             ("random.gumbel-frequencies",), "counts",
+             replacing(functional, "gumbel_softmax", _by_place)),
+    Saboteur("random-rrelu", "rrelu draws one slope for all",
+             ("random.rrelu",), "different slopes", replacing(functional, "rrelu", _one_slope)),
+    Saboteur("random-fractional-end", "the last window of a longer side ends early",
+             ("random.fractional-pool:fractional_max_pool2d",), "",
+             replacing(functional, "fractional_max_pool2d", _last_early)),
+    Saboteur("random-fractional-fits", "windows that do not fit are fewer",
+             ("random.fractional-fits",), "raised nothing",
+             accepting(functional, "fractional_max_pool2d", RuntimeError, lambda x, *a, **k: x)),
+    Saboteur("random-fractional-ratio", "a ratio of a quarter is a half",
+             ("random.fractional-ratio:fractional_max_pool3d",), "shape",
+             replacing(functional, "fractional_max_pool3d", _rounds_up)),
+)  # fmt: skip
