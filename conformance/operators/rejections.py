@@ -16,7 +16,7 @@ ERRORS: dict[str, type[Exception]] = {
     "TypeError": TypeError,
     "ValueError": ValueError,
     "LinAlgError": getattr(torch.linalg, "LinAlgError"),  # noqa: B009 (not in its stubs)
-    "TypeError from 2.15": TypeError if _RELEASE >= Version("2.15") else RuntimeError,
+    "TypeError from 2.15": TypeError if Version("2.15") <= _RELEASE else RuntimeError,
 }
 """The exceptions that entries name.
 
