@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference.optimizers.factored import BFLOAT16
-from conformance.scenarios.histories import available, optimizer_of, run_through
+from conformance.scenarios.histories import optimizer_of, run_through
 from strategies import arrays
 
-MUON = available({"Muon": ("Muon", {})})
+MUON = {"Muon": ("Muon", {})}
 QUINTIC = (3.4445, -4.775, 2.0315)
 CUBIC = (1.5, -0.5, 0.0)
 SHAPES = ((1, 1), (2, 2), (3, 3), (2, 4), (4, 2), (5, 3))
@@ -108,9 +108,9 @@ def test_muon_scale(target, case, gradient, exponent, nesterov):
     compare.equal(pair[1], expected, dtype=torch.float32, what="parameter of scaled gradients")
 
 
-@law("optimizer.matrix-transposed", docs="torch.optim.Muon", over=available({
+@law("optimizer.matrix-transposed", docs="torch.optim.Muon", over={
     "Muon": ("Muon", {"adjust_lr_fn": "match_rms_adamw"}), "Adafactor": ("Adafactor", {}),
-}))  # fmt: skip
+})  # fmt: skip
 @given(rows=arrays(shape=(4, 2, 3)))
 def test_matrix_transposed(target, case, rows):
     """A matrix and its transpose are moved alike: rows and columns have the same part.

@@ -10,7 +10,6 @@ from conformance.law import given, law
 from conformance.scenarios.histories import (
     OPTIMIZERS,
     advance,
-    available,
     check_equal,
     histories_of,
     optimizer_of,
@@ -51,7 +50,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 @law("optimizer.defaults", docs=page,
-     over=available({name: (name, options) for name, options in DEFAULTS.items()}))  # fmt: skip
+     over={name: (name, options) for name, options in DEFAULTS.items()})  # fmt: skip
 @given(history=histories_of)
 def test_defaults(target, case, history):
     """Without options an optimizer has the documented defaults, the learning rate among them.

@@ -13,7 +13,6 @@ from conformance.scenarios.histories import (
     IMPLEMENTED,
     OPTIMIZERS,
     advance,
-    available,
     check_equal,
     give,
     histories_of,
@@ -215,8 +214,8 @@ def test_load_restores_options(target, case, options, history):
     docs=LOADING,
     level="should",
     over={
-        **available({f"{name}-options": (name, {}) for name in OPTIONS}),
-        **available({f"{name}-state": (name, {"entry": entry}) for name, entry in KEPT.items()}),
+        **{f"{name}-options": (name, {}) for name in OPTIONS},
+        **{f"{name}-state": (name, {"entry": entry}) for name, entry in KEPT.items()},
     },
 )
 @given(history=histories_of)

@@ -10,7 +10,6 @@ from conformance.reference.optimizers import CLOSED_FORMS, follow
 from conformance.scenarios.histories import (
     FUSED,
     advance,
-    available,
     check_parameter,
     check_state,
     histories_of,
@@ -28,7 +27,7 @@ DIFFERENTIABLE = (
     "Rprop",
 )  # fmt: skip
 MOVING = {"Adam": {"lr": 0.125}, "AdamW": {"lr": 0.125}}  # a rate of zero has a law of its own
-OPTIMIZERS = available({name: (name, {}) for name in CLOSED_FORMS})
+OPTIMIZERS = {name: (name, {}) for name in CLOSED_FORMS}
 MANY = {name: case for name, case in OPTIMIZERS.items() if name not in SINGLE_ONLY}
 VARIANTS = {
     **OPTIMIZERS,
@@ -49,8 +48,8 @@ LOW_PRECISION = {
         if name == "RMSprop"
     },
     "SGD-fused-vectors": ("SGD", {"fused": True, "momentum": 0.5, "dampening": 0.0}),
-    **available({f"Muon{suffix}": ("Muon", {"nesterov": nesterov})
-                 for suffix, nesterov in (("", True), ("-without-nesterov", False))}),
+    **{f"Muon{suffix}": ("Muon", {"nesterov": nesterov})
+                 for suffix, nesterov in (("", True), ("-without-nesterov", False))},
 }  # fmt: skip
 CLOSED = {**VARIANTS, "RMSprop-at-once": ("RMSprop", {"centered": True, "alpha": 0.0})}
 LONG = {name: case for name, case in OPTIMIZERS.items() if name != "Muon"}
@@ -227,7 +226,7 @@ EMPTY = {"SGD": (0,), "Adam": (0, 3), "RMSprop": (0,), "Adagrad": (3, 0), "Adade
     "optimizer.empty-parameter",
     docs=page,
     level="should",
-    over=available({name: (name, {"shape": shape}) for name, shape in EMPTY.items()}),
+    over={name: (name, {"shape": shape}) for name, shape in EMPTY.items()},
 )
 @given(history=histories_of)
 def test_empty_parameter(target, case, history):

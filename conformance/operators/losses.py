@@ -160,7 +160,7 @@ _PROBABILITIES = (
             ("shapes", _SIGMOIDS, "x.sigmoid(), y[0].sigmoid()", "ValueError",
              "Please ensure they have the same size"),
             ("weight-shape", f"{_SIGMOIDS}, weight=x[0]", f"{_SIGMOIDS}, weight=x[0, :2]",
-             "RuntimeError", "broadcast"),
+             "RuntimeError", "broadcast|must match the size"),
         ),
     ), derivative_ulps=2.0**15),  # its denominators are not below 1e-12, or are raised by it
     _pointwise(

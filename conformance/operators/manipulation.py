@@ -298,7 +298,7 @@ COMPLEX_PARTS = (
         spellings=("Tensor.imag",), excused=_COMPLEX_ONLY,
         rejections={
             "real": rejecting((2,), "imag is not implemented for tensors with non-complex dtypes",
-                              "torch.imag(x + 0j)", "torch.imag(x)"),
+                              "torch.imag(x + 0j)", "torch.imag(x)", error="TypeError from 2.15"),
         },
     ),
     moving(
@@ -306,7 +306,8 @@ COMPLEX_PARTS = (
         dtypes=("complex",), result=real_part, memory="either", excused=_COMPLEX_ONLY,
         rejections={
             "real": rejecting((2,), "only supported for complex tensors",
-                              "torch.view_as_real(x + 0j)", "torch.view_as_real(x)"),
+                              "torch.view_as_real(x + 0j)", "torch.view_as_real(x)",
+                              error="TypeError from 2.15"),
         },
     ),
     moving(

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from packaging.version import Version
+
+_RELEASE = Version(Version(torch.__version__).base_version)
 
 ERRORS: dict[str, type[Exception]] = {
     "IndexError": IndexError,
@@ -13,8 +16,14 @@ ERRORS: dict[str, type[Exception]] = {
     "TypeError": TypeError,
     "ValueError": ValueError,
     "LinAlgError": getattr(torch.linalg, "LinAlgError"),  # noqa: B009 (not in its stubs)
+    "TypeError from 2.15": TypeError if Version("2.15") <= _RELEASE else RuntimeError,
 }
-"""The exceptions that entries name."""
+"""The exceptions that entries name.
+
+From 2.15 on torch refuses a dtype with TypeError where the operation is undefined for it, and with
+NotImplementedError, a RuntimeError, where it is not there yet:
+https://github.com/pytorch/pytorch/pull/192353
+"""
 
 
 def spoken(text: str, tensors: Mapping[str, torch.Tensor]) -> Callable[..., Any]:

@@ -17,7 +17,9 @@ def named(dtype: torch.dtype) -> str:
 
 
 def dtype_named(name: str) -> torch.dtype:
-    """Return the dtype of a name."""
+    """Return the dtype of a name; complex64 stands for bcomplex32 before torch 2.14."""
+    if name == "bcomplex32" and not hasattr(torch, name):
+        return torch.complex64
     found: torch.dtype = getattr(torch, name)
     return found
 

@@ -17,17 +17,20 @@ CATEGORIES: tuple[tuple[str, ...], ...] = (
     ("complex32", "complex64", "complex128"),
 )
 _COMPLEX_OF = {"float16": "complex32", "float32": "complex64", "float64": "complex128"}
+_BCOMPLEX = "bcomplex32"  # parts of bfloat16; torch has it since 2.14, and does not compute in it
 _PART_OF = {whole: part for part, whole in _COMPLEX_OF.items()}
 
 
 def category(dtype: str) -> int:
     """Return 0 for boolean, 1 for integral, 2 for floating, 3 for complex."""
+    if dtype == _BCOMPLEX:
+        return 3
     return next(number for number, names in enumerate(CATEGORIES) if dtype in names)
 
 
 def complex_of(floating: str) -> str:
     """Return the complex dtype whose parts are of a floating dtype."""
-    return _COMPLEX_OF.get(floating, "complex64")  # bfloat16 has no counterpart
+    return _COMPLEX_OF.get(floating, _BCOMPLEX)
 
 
 def promote(first: str, second: str) -> str:

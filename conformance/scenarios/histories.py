@@ -43,18 +43,13 @@ SCALARS = ("mu_product", "eta", "mu")
 """Entries of the state that are numbers; torch keeps them in the default dtype."""
 
 
-def available(cases: Mapping[str, Case]) -> dict[str, Case]:
-    """Return the cases whose class this torch has."""
-    return {label: case for label, case in cases.items() if hasattr(torch.optim, case[0])}
-
-
 SINGLE = ("SparseAdam", "Muon", "LBFGS")
 """Classes with one implementation."""
 
 FUSED = ("SGD", "Adam", "AdamW", "Adagrad")
 """Classes with a fused implementation."""
 
-OPTIMIZERS = available({name: (name, {}) for name in OPTIONS})
+OPTIMIZERS = {name: (name, {}) for name in OPTIONS}
 """Every class, as torch chooses its implementation."""
 
 IMPLEMENTED = {
