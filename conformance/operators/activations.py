@@ -21,7 +21,7 @@ from conformance.operators.operator import (
 )
 from conformance.operators.special import in_double
 from conformance.reference import activations as reference
-from strategies import dims, shapes
+from strategies import current_device, dims, shapes
 
 EXACT = 0.25
 """In units of the last place: what is chosen, not computed. The sign of a zero is not promised."""
@@ -380,7 +380,9 @@ def _filled_calls(value: float) -> Calls:
     """Calls on eight times the same number."""
 
     def calls(dtype: torch.dtype, kind: str) -> st.SearchStrategy[Call]:
-        return st.builds(lambda: Call((torch.full((8,), value, dtype=dtype),), {}))
+        return st.builds(
+            lambda: Call((torch.full((8,), value, dtype=dtype, device=current_device()),), {})
+        )
 
     return calls
 
