@@ -10,7 +10,7 @@ import ast
 import builtins
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from importlib import import_module
@@ -28,16 +28,14 @@ REPLACED: dict[tuple[str, str], str] = {
     ("conformance.evidence", "compared"): "def compared(*_):\n    pass",
     ("conformance.evidence", "has_values"): "def has_values():\n    return True",
     ("conformance.evidence", "is_refusal"): "def is_refusal(_):\n    return False",
-    ("conformance.evidence", "judges_words"): (
-        "def judges_words():\n    return target.device.type == 'cpu'"
-    ),
+    ("conformance.evidence", "judges_words"): "def judges_words():\n    return {words}",
     ("conformance.evidence", "judgeable"): "def judgeable(capability):\n"
     "    return not lacks(capability)",
     ("strategies.devices", "lacks"): "def lacks(capability):\n    return capability in {lacks}",
 }
 """Functions that mean something only within a run, and what stands for them in a script.
 
-``{lacks}`` is what the script's target lacks.
+``{lacks}`` is what the script's target lacks, ``{words}`` whether the words of its errors count.
 """
 
 _TARGET = "target = SimpleNamespace("
@@ -126,8 +124,9 @@ class _Uses(ast.NodeVisitor):
 class Script:
     """A script under construction: imports, definitions, and stand-ins for our modules."""
 
-    def __init__(self, lacks: Iterable[str] = ()) -> None:
-        self.lacks = tuple(sorted(lacks))
+    def __init__(self, target: Target) -> None:
+        lacks = repr(tuple(sorted(target.lacks)))
+        self.told = {"{lacks}": lacks, "{words}": repr(target.judges_words)}
         self.imports: set[str] = set()
         self.definitions: dict[tuple[str, str], str] = {}
         self.namespaces: dict[str, list[str]] = {}
@@ -143,7 +142,9 @@ class Script:
             elif found.name is not None:
                 self.need(found.module, found.name)
         elif (module, name) in REPLACED:
-            text = REPLACED[module, name].replace("{lacks}", repr(self.lacks))
+            text = REPLACED[module, name]
+            for place, told in self.told.items():
+                text = text.replace(place, told)
             self.definitions[module, name] = text
             self.need_all(module, ast.parse(text))
         elif (module, name) not in self.definitions:
@@ -322,7 +323,7 @@ def _written(
     module = law.function.__module__
     declared = _names(module)[law.function.__name__]
     assert isinstance(declared, ast.FunctionDef)
-    script = Script(target.lacks)
+    script = Script(target)
     for statement in declared.body:
         script.need_all(module, statement)
     for home, name in homes:

@@ -98,14 +98,6 @@ class Entry:
                 f"write an expression over {', '.join(drawn) or 'no inputs: this law has none'}"
             ) from error
 
-
-@dataclass(frozen=True)
-class Deviation(Entry):
-    """A known violation."""
-
-    counterexample: str = ""
-    crash: str = ""
-
     def means(self, target: Target) -> bool:
         """Whether this entry claims to be seen on that very target.
 
@@ -115,6 +107,14 @@ class Deviation(Entry):
         return (mode == EAGER.name or "/" in self.target) and (
             device == "cpu" or self.target != "*"
         )
+
+
+@dataclass(frozen=True)
+class Deviation(Entry):
+    """A known violation."""
+
+    counterexample: str = ""
+    crash: str = ""
 
     def is_still_there(self, target: Target) -> bool:
         """Run what the entry has recorded; tell whether the violation is still there.

@@ -104,8 +104,8 @@ def judgeable(capability: str) -> bool:
 
 
 def judges_words() -> bool:
-    """Whether the words of an error are judged: types are documented, and the words the CPU's."""
-    return current_target.get().device.type == "cpu"
+    """Whether the words of an error are judged on the current target, besides its type."""
+    return getattr(current_target.get(), "judges_words", True)
 
 
 def is_refusal(error: Exception) -> bool:

@@ -309,7 +309,7 @@ class Examination:
             return self._verdict("unsupported", evidence.missing, start)
         if evidence.values == 0:
             return self._verdict("vacuous", "it ran, and nothing was compared", start)
-        if self.absence and self._present:
+        if self.absence and self._present and self.absence.means(self.target):
             told = f"declared absent at {self.absence.where}, but it is there: remove the entry"
             return self._verdict("stale", told, start)
         if self.deviation and self.deviation.means(self.target):

@@ -53,6 +53,11 @@ class Target:
         return self.device.type == "cpu" and self.setting.name == EAGER.name
 
     @property
+    def judges_words(self) -> bool:
+        """Whether the words of errors are judged: types are documented, and the words the CPU's."""
+        return self.device.type == "cpu" and not self.setting.mode.rewords
+
+    @property
     def valueless(self) -> bool:
         """Whether its tensors hold no values: it is judged on shapes, dtypes, flags and errors."""
         return self.device.type == "meta"

@@ -218,6 +218,12 @@ def test_modes_and_targets_are_listed(capsys: Captured) -> None:
     assert targets[: len(modes)] == ["cpu", *(f"cpu/{mode}" for mode in modes[1:])]
 
 
+def test_capabilities_are_listed(capsys: Captured) -> None:
+    (found,) = listed("capabilities", capsys, "generators", "--target", "meta")
+    assert found["answer"].startswith("RuntimeError: META device type not an accelerator")
+    assert "did you mean 'cuda'?" in refused(["list", "capabilities", "--target", "cude"], capsys)
+
+
 def explained(law: str, captured: Captured) -> tuple[str, list[dict[str, Any]]]:
     assert main(["explain", law]) == 0
     text = captured.readouterr().out

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.commands.command import DONE, Command, CommandError, aligned, as_json
 from conformance.selection import matches
@@ -101,13 +101,27 @@ def _devices() -> list[str]:
     own = torch._C._get_privateuse1_backend_name()  # the name that a backend of one's own takes
     if own != "privateuseone" and not any(name.startswith(f"{own}:") for name in found):
         found.append(own)
-    return found
+    return [*found, "xla"]  # which torch knows by name alone
 
 
-LISTS: dict[str, tuple[Callable[[], Iterator[Row]], str]] = {
+def _capabilities(target: str = "cpu", load: Sequence[str] = ()) -> Iterator[Row]:
+    """Every capability, tried out on a target; a word of refusal stands where it lacks one."""
+    from conformance.probing import try_out
+    from conformance.target import TargetError, open_target
+
+    try:
+        open_target(target)
+    except TargetError as error:
+        raise CommandError(str(error)) from error
+    for name, means, answer in try_out(target, load, essentials=()).capabilities.rows():
+        yield Row(name, f"{means}: {answer}", {"target": target, "answer": answer})
+
+
+LISTS: dict[str, tuple[Callable[..., Iterator[Row]], str]] = {
     "laws": (_laws, "every law and case, by id"),
     "operators": (_operators, "the catalogue of operators"),
     "targets": (_targets, "devices of this machine, in every mode"),
+    "capabilities": (_capabilities, "what the device of --target can do, tried out"),
     "chapters": (_chapters, "the subjects of laws"),
     "modes": (_modes, "the ways to execute a function"),
 }
@@ -118,15 +132,20 @@ def overview() -> list[Row]:
     return [Row(kind, told) for kind, (_, told) in LISTS.items()]
 
 
-def rows(kind: str, patterns: list[str]) -> list[Row]:
+def rows(kind: str, patterns: list[str], **asked: Any) -> list[Row]:
     """Return the entries of a list whose names match any of the globs; all, if none is given."""
-    every = list(LISTS[kind][0]())
+    every = list(LISTS[kind][0](**asked))
     chosen = [row for row in every if not patterns or any(_names(row, p) for p in patterns)]
     if not chosen:
         known = [row.name for row in every]
         hint = _hint(kind, patterns[0], known)
-        raise CommandError(f"no {kind.removesuffix('s')} matches {patterns[0]!r}; {hint}")
+        raise CommandError(
+            f"no {_SINGULAR.get(kind, kind.removesuffix('s'))} matches {patterns[0]!r}; {hint}"
+        )
     return chosen
+
+
+_SINGULAR = {"capabilities": "capability"}
 
 
 def _hint(kind: str, pattern: str, known: list[str]) -> str:
@@ -151,6 +170,12 @@ def _declare(parser: argparse.ArgumentParser) -> None:
         "--load", action="append", default=[], metavar="MODULE",
         help="import MODULE first, so that a device it brings is listed; repeatable",
     )  # fmt: skip
+    parser.add_argument(
+        "--target",
+        default="cpu",
+        metavar="DEVICE",
+        help="whose capabilities to list (default: cpu)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, for a program")
 
 
@@ -161,7 +186,8 @@ def _run(options: argparse.Namespace) -> int:
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise CommandError(f"--load {module}: importing it failed ({reason})") from error
-    found = rows(options.kind, options.glob) if options.kind else overview()
+    asked = options.kind == "capabilities" and {"target": options.target, "load": options.load}
+    found = rows(options.kind, options.glob, **(asked or {})) if options.kind else overview()
     if options.json:
         print(as_json([{"name": row.name, "told": row.told.strip(), **row.more} for row in found]))
     else:
@@ -180,6 +206,7 @@ COMMAND = Command(
         ("conformance list laws 'scatter*'", "ids and sentences of some laws"),
         ("conformance list operators '*norm*'", "some operators of the catalogue"),
         ("conformance list targets --load my_backend", "devices here, one of your own among them"),
+        ("conformance list capabilities --load my_backend --target mine", "what it can do"),
         ("conformance list chapters --json", "for a program"),
     ],
     declare=_declare,

@@ -210,7 +210,7 @@ def sizes_and_formats(draw):
     return (*shape, draw(st.sampled_from((2, 1, 3)))) if deep else shape, memory_format
 
 
-@law("creation.memory-format", docs="torch.empty")
+@law("creation.memory-format", docs="torch.empty", needs=("strides",))
 @given(drawn=sizes_and_formats(), dtype=dtypes())
 def test_memory_format(target, drawn, dtype):
     """empty with a memory format has the strides of that format."""
@@ -224,7 +224,7 @@ def test_memory_format(target, drawn, dtype):
     compare.fact(strides.significant(geometry_of(result)), strides.significant(expected), "stride")
 
 
-@law("creation.memory-format-rejected", docs="torch.empty", level="should")
+@law("creation.memory-format-rejected", docs="torch.empty", level="should", needs=("strides",))
 @given(shape=shapes(max_rank=3))
 def test_memory_format_rejected(target, shape):
     """empty rejects channels_last for a size that has no four dimensions."""

@@ -202,7 +202,7 @@ def test_dlpack(target, case, tensor):
     compare.fact(strides.significant(geometry_of(result)), significant, "stride")
 
 
-@law("interop.dlpack-shares", docs="torch.from_dlpack", over=CAPSULES)
+@law("interop.dlpack-shares", docs="torch.from_dlpack", over=CAPSULES, needs=("dlpack",))
 @given(tensor=tensors(dtype="any", layouts=WRITTEN))
 def test_dlpack_shares(target, case, tensor):
     """from_dlpack shares the tensor's memory: writes to either are seen in both."""

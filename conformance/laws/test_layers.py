@@ -236,7 +236,12 @@ def test_cell(target, case, seed, batch, bias, start):
         compare.close(got, want, bound=1e-12, dtype=torch.float64)
 
 
-@law("layers.dropout", docs="torch.nn.Dropout", over={name: name for name in DROPOUTS})
+@law(
+    "layers.dropout",
+    docs="torch.nn.Dropout",
+    over={name: name for name in DROPOUTS},
+    needs=("seeding",),
+)
 @given(seed=seeds(), p=st.sampled_from((0.0, 0.25, 0.5, 1.0)))
 def test_dropout(target, case, seed, p):
     """A dropout layer returns its input in evaluation; in training it drops with its own p.

@@ -163,7 +163,7 @@ def test_rejects(target, case, source, training, p):
     compare.unchanged(source, before, "input")
 
 
-@law("dropout.module", docs="torch.nn.Dropout", over=MODULES)
+@law("dropout.module", docs="torch.nn.Dropout", over=MODULES, needs=("seeding",))
 @given(seed=seeds(), source=module_inputs, p=CHANCES)
 def test_module(target, case, seed, source, p):
     """A dropout module drops while training, as its function does, and is the identity in eval.

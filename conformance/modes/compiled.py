@@ -127,6 +127,7 @@ COMPILE = Mode(
     parameters=compilations,
     session=compiling,
     preparation=compile_seconds,
+    rewords=True,  # kernels for tensors without values check what is traced
     refusals=(
         Refusal("RuntimeError", "does not currently support double backward", _DOUBLE),
         Refusal(

@@ -67,7 +67,8 @@ class Mode:
     and ``session()`` the one in which its examples do, which no script needs.
     ``parameters()`` maps what may follow the name and a colon to options.
     ``preparation()`` returns the seconds that this process has spent preparing functions so far.
-    ``docs`` is the page that says what the mode promises.
+    ``docs`` is the page that says what the mode promises; ``rewords`` whether it tells errors in
+    words of its own.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Mode:
     limits: tuple[Limit, ...] = ()
     session: Callable[[], AbstractContextManager[Any]] = nullcontext
     preparation: Callable[[], float] = nothing
+    rewords: bool = False
 
 
 @dataclass(frozen=True)

@@ -193,11 +193,11 @@ SABOTEURS = (
     ),
     Saboteur(
         "cpu-loses-signed-zeros", "whatever is read from a device has no negative zeros",
-        ("devices.values-arrive",), "made on the device", after(Tensor, "cpu", _with_plain_zeros),
+        ("devices.values-arrive",), "sent to the device", after(Tensor, "cpu", _with_plain_zeros),
     ),
     Saboteur(
         "tensor-rounds-doubles", "tensor keeps of a float64 array of rank 2 what float32 can hold",
-        ("devices.values-arrive",), "made on the device",
+        ("creation.tensor-of-array:float64",), "result",
         when(torch, "tensor", lambda data, **_: str(getattr(data, "dtype", "")) == "float64"
              and data.ndim == 2, lambda result: result.float().double()),
     ),
