@@ -163,8 +163,9 @@ def raises(error: type[Exception], message: str) -> Iterator[None]:
     """Check that the block raises ``error`` with a text in which ``message`` is found.
 
     ``message`` is a regular expression for the telling part. Its words are the CPU's own: of
-    other devices the type is asked. That the target says it lacks something is not an answer: its
-    NotImplementedError, or the word with which it refused a capability, goes through.
+    other devices and modes the type is asked. That the target says it lacks something is not
+    an answer: its NotImplementedError, or the word with which it refused a capability, goes
+    through.
     """
     try:
         yield

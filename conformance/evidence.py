@@ -89,8 +89,8 @@ def compared(values: int, tensor: torch.Tensor | None = None) -> None:
 
 
 def judges_words() -> bool:
-    """Whether the words of an error are judged: types are documented, and the words the CPU's."""
-    return current_target.get().device.type == "cpu"
+    """Whether the words of an error are judged: types are documented, the words the CPU's own."""
+    return bool(getattr(current_target.get(), "complete", True))
 
 
 def is_refusal(error: Exception) -> bool:
