@@ -22,7 +22,7 @@ from conformance.evidence import compared, has_values, is_refusal, judges_words
 Array = npt.NDArray[Any]
 
 DRAWN: Any = WeakTensorKeyDictionary()
-"""Of inputs without values: the version at which they were drawn, and the values drawn for them."""
+"""Of inputs without values: their version when they were drawn, and what was drawn on the CPU."""
 
 
 def to_numpy(tensor: torch.Tensor) -> Array:
@@ -33,8 +33,7 @@ def to_numpy(tensor: torch.Tensor) -> Array:
     if tensor.is_meta and tensor in DRAWN:
         version, drawn = DRAWN[tensor]
         if tensor._version == version:
-            copy: Array = drawn.copy()
-            return copy
+            return to_numpy(drawn)
     host = tensor.detach().cpu().resolve_conj().resolve_neg()
     if host._is_zerotensor():
         host = host.clone()  # torch's lazy zeros have no memory: at an offset numpy() crashes
