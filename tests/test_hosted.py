@@ -75,7 +75,7 @@ def test_a_deadly_fault_ends_a_law_and_not_the_run(
 ) -> None:
     verdict, says = DEADLY[fault]
     options = ["--law", "gather.values:function", "--law", "scatter.values:scatter"]
-    options += ["--law-timeout", "10", "-n", "2"]
+    options += ["--law-timeout", "10" if fault == "hang" else "60", "-n", "2"]
     options += [] if fault == "abort-elsewhere" else ["--crash-budget", "0"]
     done = run([*options, *planted(fault, tmp_path, monkeypatch)], tmp_path)
     assert done.verdicts == {"gather.values:function": verdict, "scatter.values:scatter": "holds"}
