@@ -138,6 +138,11 @@ PROBES: dict[str, Probe] = {
         "sparse tensors in CSR layout",
         "assert torch.eye(2).to(device).to_sparse_csr().is_sparse_csr",
     ),
+    "nested": Probe(
+        "nested tensors",
+        "x = torch.nested.nested_tensor([torch.ones(1).to(device), torch.ones(2).to(device)])\n"
+        "assert torch.nested.to_padded_tensor(x, 0.0).shape == (2, 2)",
+    ),
     "lazy_conjugation": Probe(
         "views under the conj bit",
         "assert torch.ones(2, dtype=torch.complex64).to(device).conj().is_conj(), 'has no bit'",

@@ -22,7 +22,7 @@ from conformance.evidence import compared, has_values, is_refusal, judgeable, ju
 Array = npt.NDArray[Any]
 
 DRAWN: Any = WeakTensorKeyDictionary()
-"""Of inputs without values: the version at which they were drawn, and the values drawn for them."""
+"""Of inputs without values: their version when they were drawn, and what was drawn on the CPU."""
 
 
 def to_numpy(tensor: torch.Tensor) -> Array:
@@ -34,8 +34,7 @@ def to_numpy(tensor: torch.Tensor) -> Array:
     if _on_meta(tensor) and tensor in DRAWN:
         version, drawn = DRAWN[tensor]
         if tensor._version == version:
-            copy: Array = drawn.copy()
-            return copy
+            return to_numpy(drawn)
     host = tensor.detach().cpu().resolve_conj().resolve_neg()
     if host.shape != tensor.shape:
         shapes = f"{tuple(host.shape)}, and says that it has {tuple(tensor.shape)}"
@@ -171,9 +170,10 @@ def raises(error: type[Exception], message: str) -> Iterator[None]:
     """Check that the block raises ``error`` with a text in which ``message`` is found.
 
     ``message`` is a regular expression for the telling part. Its words are the CPU's own: of
-    other devices the type is asked. That the target says it lacks something is not an answer: its
-    NotImplementedError, or the word with which it refused a capability, goes through, unless it
-    says what it should: that is how torch 2.15 refuses some dtypes, as a RuntimeError of that kind.
+    other devices, and of modes that reword, the type is asked. That the target says it lacks
+    something is not an answer: its NotImplementedError, or the word with which it refused a
+    capability, goes through, unless it says what it should: that is how torch 2.15 refuses some
+    dtypes, as a RuntimeError of that kind.
     """
     try:
         yield

@@ -7,7 +7,7 @@ from typing import Any
 
 from conformance.journal import LastWords
 from conformance.results import Counterexample, Verdict
-from conformance.shrinking import Smallest
+from conformance.shrinking import UNKNOWN, Smallest
 
 Shrink = Callable[[str], Smallest | None]
 """Seeks the smallest inputs that crash with a message; None if the law alone does not crash."""
@@ -40,7 +40,7 @@ def of_the_dead(
         if found is None:
             message += "; in a process of its own this law does not crash"
             message += f": suspect {words.before}, which ran before" if words.before else ""
-        else:
+        elif found != UNKNOWN:
             inputs, script = found.inputs, found.script
             message += f"; smallest of {found.tried} inputs tried in processes of their own"
     return Verdict(

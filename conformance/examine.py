@@ -29,7 +29,7 @@ from conformance.modes import Setting
 from conformance.profiles import law_seed
 from conformance.results import Counterexample, Verdict
 from conformance.target import Target
-from strategies.devices import Place, current_target
+from strategies.devices import HasDevice, Place, current_target
 from strategies.source import arguments_source
 
 Notify = Callable[[int, str], None]
@@ -156,13 +156,9 @@ class Examination:
         ``blob`` is Hypothesis's name of the only one to draw. Inputs are drawn as the run draws
         them, shrunk as it shrinks them.
         """
-        with self._apart():
-            self.target.evidence = Evidence()
-            token = current_target.set(self.target)
-            try:
-                return self._search(example, blob)
-            finally:
-                current_target.reset(token)
+        self.target.evidence = Evidence()
+        with self._apart(), _current(self.target):
+            return self._search(example, blob)
 
     def _search(
         self, example: Callable[..., None] | None = None, blob: bytes | None = None
@@ -171,19 +167,16 @@ class Examination:
         example = example or self._example
         # A target without values gets copies of what is drawn on the CPU, where it has values.
         drawing = Place(torch.device("cpu")) if self.target.valueless else self.target
-        token = current_target.set(drawing)
         try:
-            if not self.law.strategies:
-                example()
-            else:
-                with collector.with_value(self._count):  # type: ignore[arg-type]
+            with _current(drawing), collector.with_value(self._count):  # type: ignore[arg-type]
+                if self.law.strategies:
                     self._quantified(example, blob)()
+                else:
+                    example()
         except Exception as error:
             if self._failure is None and not isinstance(error, Unsatisfiable):
                 return self._undrawn(error)
             return error
-        finally:
-            current_target.reset(token)
         return None
 
     def _undrawn(self, error: Exception) -> Exception | None:
@@ -249,14 +242,10 @@ class Examination:
 
     def apply(self, drawn: Mapping[str, Any]) -> None:
         """Run the law on inputs, on the target."""
-        token = current_target.set(self.target)
-        try:
-            given = without_values(drawn) if self.target.valueless else drawn
-            with ambient.dispatching(), self.target.surrounded():
-                self.law.function(self.target, **self.law.arguments(self.case), **given)
-                self.target.synchronize()
-        finally:
-            current_target.reset(token)
+        given = without_values(drawn) if self.target.valueless else drawn
+        with _current(self.target), ambient.dispatching(), self.target.surrounded():
+            self.law.function(self.target, **self.law.arguments(self.case), **given)
+            self.target.synchronize()
 
     def _check_layouts(self, drawn: Mapping[str, Any], inputs: str, error: Exception) -> None:
         """Raise if the operation is there after all, for the same inputs in row-major memory.
@@ -371,6 +360,16 @@ class Examination:
             counterexample=counterexample,
             deviation=credit(listed) if listed else None,
         )
+
+
+@contextmanager
+def _current(place: HasDevice) -> Iterator[None]:
+    """Let strategies draw on that device meanwhile, and comparisons be counted for it."""
+    token = current_target.set(place)
+    try:
+        yield
+    finally:
+        current_target.reset(token)
 
 
 def identity(law: Law, case: str | None, target: str) -> dict[str, Any]:

@@ -29,6 +29,10 @@ class Smallest:
     tried: int
 
 
+UNKNOWN = Smallest("", "", 0)
+"""Time was up before anything crashed, or before all was tried."""
+
+
 class Died(Exception):
     """A candidate ended its process."""
 
@@ -50,7 +54,8 @@ class Shrinking:
     ) -> Smallest | None:
         """Return the smallest inputs of a law that crash, sought among its examples from one on.
 
-        None if none of them crashes in a process of its own. ``message`` is for the script.
+        None if none of them crashes in a process of its own, ``UNKNOWN`` if the time did not
+        suffice to tell. ``message`` is for the script.
         """
         start = time.monotonic()
         found = _sought(task, surroundings, example, message, min(self._left, self._most))
@@ -68,10 +73,12 @@ def _sought(
     with without_devices():
         seeker.start()
     sender.close()
+    found: Smallest | None = UNKNOWN
     try:
-        found: Smallest | None = receiver.recv() if receiver.poll(seconds + _GRACE) else None
-    except EOFError:
-        found = None
+        if receiver.poll(seconds + _GRACE):
+            found = receiver.recv()
+    except EOFError:  # it died itself
+        pass
     seeker.kill()
     seeker.join()
     return found
@@ -115,7 +122,7 @@ def _seek(
 
     on_cpu = Target(torch.device("cpu"), capabilities=Capabilities(task.refused))
     task.examination(law, on_cpu, lambda number, inputs: None).seek(ask)
-    found = None
+    found = None if time.monotonic() < deadline else UNKNOWN
     if best is not None:
         blob, inputs = best
         told = _told_by_a_fork(task, surroundings, blob, message)

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from conformance import compare
+from conformance.capabilities import Capabilities
 from conformance.evidence import Evidence
+from conformance.inputs import without_values
 from conformance.target import Target
 from strategies.devices import current_target
 
@@ -116,3 +118,33 @@ def test_comparisons_are_counted() -> None:
         current_target.reset(token)
     assert (target.evidence.checks, target.evidence.values) == (3, 3)
     assert target.evidence.dtypes == {"float32"}
+
+
+def test_an_error_of_a_device_may_have_other_words() -> None:
+    target = Target(torch.device("meta"))
+    token = current_target.set(target)
+    try:
+        with compare.raises(RuntimeError, "as the CPU says"):
+            raise RuntimeError("in other words")
+        target.capabilities = Capabilities({"item": "RuntimeError: no item here"})
+        with (
+            pytest.raises(RuntimeError, match="no item"),
+            compare.raises(RuntimeError, "as the CPU says"),
+        ):
+            raise RuntimeError("no item here")
+    finally:
+        current_target.reset(token)
+    with (
+        pytest.raises(AssertionError, match="another message"),
+        compare.raises(RuntimeError, "as the CPU says"),
+    ):
+        raise RuntimeError("in other words")
+
+
+def test_what_was_drawn_for_meta_is_known_until_it_is_written_to() -> None:
+    drawn = torch.arange(3.0)
+    twin = without_values(drawn)
+    assert compare.to_numpy(twin).tolist() == [0.0, 1.0, 2.0]
+    twin.add_(1)
+    with pytest.raises(NotImplementedError):
+        compare.to_numpy(twin)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -215,3 +216,28 @@ def test_a_run_without_options_of_ours(laws: RunLaws, tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout
         assert "1 laws on cpu" in done.stdout
+
+
+def test_processes_and_shards_give_the_same_verdicts(tmp_path: Path) -> None:
+    chosen = ["--profile", "smoke", "--chapter", "double_backward", "--chapter", "reading"]
+
+    def found(name: str, *options: str) -> list[dict[str, Any]]:
+        record = ["--record", str(tmp_path / f"{name}.jsonl")]
+        done = run_laws(["--pyargs", "conformance", *chosen, *options, *record], tmp_path)
+        assert done.code == 0, done.out
+        return [timeless(line) for line in read_record(tmp_path / f"{name}.jsonl")]
+
+    def timeless(line: dict[str, Any]) -> dict[str, Any]:
+        evidence = line.get("evidence", {})
+        kept = {name: n for name, n in evidence.items() if not name.endswith("_seconds")}
+        return {**line, "seconds": 0, "evidence": kept}
+
+    def verdicts(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return sorted((v for v in lines if v["kind"] == "verdict"), key=lambda v: str(v["law"]))
+
+    alone = verdicts(found("alone", "-n", "0"))
+    assert len(alone) > 10
+    assert alone == verdicts(found("two", "-n", "2"))
+    shards = [found(f"shard{n}", "-n", "0", "--shard", f"{n}/2") for n in (1, 2)]
+    assert all(map(verdicts, shards))
+    assert alone == verdicts([line for shard in shards for line in shard])

@@ -293,12 +293,15 @@ def test_memory_is_limited(laws: RunLaws) -> None:
 
 
 LEAKS = '''
+KEPT = []
+
 @law("test.leaks", docs="torch.no_grad")
 def test_leaks(target):
     """A law may fail while modes are set."""
     torch.set_grad_enabled(False)
     torch.set_default_dtype(torch.float64)
     torch.manual_seed(7)
+    KEPT.append(torch._C._AutoDispatchBelowAutograd())
     compare.fact(1, 2, "number")
 
 @law("test.unaffected", docs="torch.no_grad")
@@ -307,6 +310,7 @@ def test_unaffected(target):
     compare.fact(torch.is_grad_enabled(), True, "grad mode")
     compare.fact(torch.zeros(1).dtype, torch.float32, "dtype")
     compare.fact(torch.initial_seed() == 7, False, "seed")
+    compare.fact((torch.ones(1, requires_grad=True) * 2).requires_grad, True, "records")
 '''
 
 

@@ -261,7 +261,7 @@ def test_forward_mode(target, case, f):
 ENCODER = "torch.nn.TransformerEncoder"
 
 
-@law("grad-mode.fast-path", docs=ENCODER, level="should", over=KEPT_GRAPHS)
+@law("grad-mode.fast-path", docs=ENCODER, level="should", over=KEPT_GRAPHS, needs=("nested",))
 @given(seed=st.integers(0, 999), lengths=st.lists(st.integers(1, 3), min_size=1, max_size=2))
 def test_fast_path(target, case, seed, lengths):
     """Where grad mode is disabled an evaluated encoder pads its result with zeros.

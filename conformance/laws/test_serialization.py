@@ -329,7 +329,9 @@ def sparse_of(case):
     return sparse_coo_tensors() if case == "coo" else sparse_csr_tensors()
 
 
-@law("serialization.sparse", docs="torch.load", over={"coo": "coo", "csr": "csr"})
+@law(
+    "serialization.sparse", docs="torch.load", over={"coo": "coo", "csr": "csr"}, needs=("sparse",)
+)
 @given(tensor=sparse_of)
 def test_sparse(target, case, tensor):
     """A sparse tensor is loaded with its layout, coalesced or not, and its values."""

@@ -291,6 +291,13 @@ class Module:
     def manual_seed_all(self, seed: int) -> None:
         """Random numbers come from the CPU's generator, which torch seeds itself."""
 
+    def get_rng_state(self, device: object = None) -> torch.Tensor:
+        """Return the state of the generator from which random numbers come: the CPU's."""
+        return torch.get_rng_state()
+
+    def set_rng_state(self, state: torch.Tensor, device: object = None) -> None:
+        torch.set_rng_state(state)
+
     def _is_in_bad_fork(self) -> bool:
         return False
 
