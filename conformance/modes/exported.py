@@ -46,6 +46,7 @@ EXPORT = Mode(
     "torch.export.export of each function that a law runs, then its module",
     "torch.export.export",
     call=exported,
+    rewords=True,
     refusals=(
         Refusal("GuardOnDataDependentSymNode", "", _TRACED),
         Refusal("DataDependentOutputException", "", _TRACED),

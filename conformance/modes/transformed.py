@@ -187,6 +187,7 @@ FUNCTIONALIZE = Mode(
     "torch.func.functionalize of each function that a law runs",
     "torch.func.functionalize",
     call=functionalized,
+    rewords=True,
     refusals=(
         FUNCTIONAL,
         _SETUP_CONTEXT,

@@ -49,10 +49,10 @@ SINGLE = ("SparseAdam", "Muon", "LBFGS")
 FUSED = ("SGD", "Adam", "AdamW", "Adagrad")
 """Classes with a fused implementation."""
 
-OPTIMIZERS = {name: (name, {}) for name in OPTIONS}
+OPTIMIZERS: dict[str, Case] = {name: (name, {}) for name in OPTIONS}
 """Every class, as torch chooses its implementation."""
 
-IMPLEMENTED = {
+IMPLEMENTED: dict[str, Case] = {
     **OPTIMIZERS,
     **{f"{n}-foreach": (n, {"foreach": True}) for n in OPTIMIZERS if n not in SINGLE},
     **{f"{n}-fused": (n, {"fused": True}) for n in FUSED},
