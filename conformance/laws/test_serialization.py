@@ -12,6 +12,7 @@ import torch
 from hypothesis import strategies as st
 
 from conformance import compare
+from conformance.evidence import tensors_in
 from conformance.law import given, law
 from conformance.reference import strides
 from conformance.scenarios.memory import check_shares, contents_of, geometry_of
@@ -262,16 +263,19 @@ LOCATIONS = {"name": to_name, "device": to_device, "dictionary": to_dictionary}
 
 
 @law("serialization.map-location", docs="torch.load", over=LOCATIONS)
-@given(tensor=tensors(values="any"))
-def test_map_location(target, case, tensor):
+@given(tensor=tensors(values="any"), held=st.sampled_from(("list", "dictionary", "alone")))
+def test_map_location(target, case, tensor, held):
     """map_location says on which device what is loaded lies: a name, a device, or a dictionary."""
     wanted = tensor.is_floating_point() or tensor.is_complex()
     on_host = tensor.detach().cpu().requires_grad_(wanted)
-    written = saved([on_host, on_host.detach().clone().requires_grad_(wanted)])
-    for loaded in torch.load(io.BytesIO(written), map_location=case(tensor.device)):
+    both = [on_host, on_host.detach().clone().requires_grad_(wanted)]
+    written = saved({"list": both, "dictionary": {"a": both[0]}, "alone": both[1]}[held])
+    found = list(tensors_in(torch.load(io.BytesIO(written), map_location=case(tensor.device))))
+    compare.fact(len(found), 2 if held == "list" else 1, "number of tensors")
+    for loaded in found:
         compare.fact((loaded.device, loaded.requires_grad), (tensor.device, wanted), "device, flag")
         compare.equal(loaded, compare.to_numpy(tensor), dtype=tensor.dtype, what="loaded")
-    for loaded in torch.load(io.BytesIO(written), map_location="meta"):
+    for loaded in tensors_in(torch.load(io.BytesIO(written), map_location="meta")):
         told = (loaded.device.type, loaded.dtype, loaded.shape)
         compare.fact(told, ("meta", tensor.dtype, tensor.shape), "loaded without data")
 

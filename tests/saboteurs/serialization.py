@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.saboteurs.faults import accepting, rewriting
+from tests.saboteurs.faults import accepting, changed, rewriting
 from tests.saboteurs.saboteur import Patch, Saboteur, replacing
 
 
@@ -151,7 +151,7 @@ def _flag_forgotten(original: Any) -> Any:
     def faulty(*arguments: Any, **keywords: Any) -> Any:
         loaded = original(*arguments, **keywords)
         if isinstance(keywords.get("map_location"), dict):
-            return [t.detach() for t in loaded]
+            return changed(loaded, lambda tensor: tensor.detach())
         return loaded
 
     return faulty
