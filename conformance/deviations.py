@@ -11,12 +11,13 @@
     counterexample = '''...'''     # optional: a script that fails while the deviation holds;
                                    # it may use target.device and target.run
     crash = '''...'''             # optional, instead of a counterexample: a script that ends its
-                                   # process; it may use device, a text. Where it does not, as on
-                                   # another processor, the entry says nothing
+                                   # process; it may use device, a text
     inputs = "tensor.dim() == 0"   # optional, beside one of them: a Python expression over the
                                    # law's inputs, or over the list of tensors in them, that is
                                    # true of those it is violated for; the law is still held to
                                    # all others
+    processor = "a processor with AVX-512"  # optional: where alone it is seen; on others the
+                                   # entry says nothing, as where a crash does not come
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ else:  # pytest brings it to Python 3.10
 
 SHIPPED = Path(__file__).with_name("deviations.toml")
 _REQUIRED = ("law", "target", "torch", "reason", "link")
-_OPTIONAL = ("counterexample", "crash", "inputs")
+_OPTIONAL = ("counterexample", "crash", "inputs", "processor")
 _PATIENCE = 120
 
 
@@ -115,6 +116,12 @@ class Deviation(Entry):
 
     counterexample: str = ""
     crash: str = ""
+    processor: str = ""
+
+    @property
+    def depends_on_machine(self) -> bool:
+        """Whether it may be there on one machine and not on another, with the same torch."""
+        return bool(self.crash or self.processor)
 
     def is_still_there(self, target: Target) -> bool:
         """Run what the entry has recorded; tell whether the violation is still there.

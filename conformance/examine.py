@@ -107,8 +107,8 @@ class Examination:
         try:
             if self.deviation and self.deviation.is_still_there(self.target):
                 return self._elsewhere(self.deviation, start)
-            if self.deviation and self.deviation.crash:
-                self.deviation = None  # not on this machine
+            if self.deviation and self.deviation.depends_on_machine:
+                self.deviation = None  # not on this one
             error = self._search()
         finally:
             current_target.reset(token)

@@ -111,6 +111,19 @@ def test_a_crash_of_some_inputs_leaves_the_others_judged(
     )
 
 
+@pytest.mark.parametrize(("processor", "verdict"), [("", "stale"), ("another one", "holds")])
+def test_a_deviation_of_another_processor_says_nothing(
+    laws: RunLaws, tmp_path: Path, processor: str, verdict: str
+) -> None:
+    deviations = tmp_path / "known.toml"
+    deviations.write_text(
+        '[[deviation]]\nlaw="test.holds"\ntarget="*"\ntorch=""\nreason="r"\nlink=""\n'
+        f'counterexample="assert 1 == 1"\nprocessor="{processor}"\n'
+    )
+    run = laws(HOLDS, "--deviations", str(deviations))
+    assert run.verdicts["test.holds"] == verdict
+
+
 def test_a_deviation_that_leaves_no_inputs_says_so(laws: RunLaws, tmp_path: Path) -> None:
     deviations = tmp_path / "known.toml"
     deviations.write_text(_OF_RANK_0.replace("x.dim() == 0", "True"))

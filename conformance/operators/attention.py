@@ -9,7 +9,7 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.arguments import operand
-from conformance.operators.operator import Call, Calls, Operator, Rejection
+from conformance.operators.operator import VALUE_ALONE, Call, Calls, Operator, Rejection
 from conformance.reference import attention as reference
 from strategies.devices import current_device
 from strategies.shapes import Shape, as_long_as_asked
@@ -86,11 +86,6 @@ def _rejecting(legal: str, illegal: str, message: str, error: str = "RuntimeErro
     return Rejection(call, mistake, error, message, {"x": x, "m": (torch.float32, (3, 3))})
 
 
-_ELSEWHERE = dict.fromkeys(
-    ("long", "copy", "layout", "vmap", "meta", "vjp", "jvp", "second-derivative"),
-    "covered by the others",
-)
-
 OPERATORS = (
     _attention(
         "", _calls(),
@@ -108,5 +103,5 @@ OPERATORS = (
     _attention("masked", _calls("boolean")),
     _attention("added", _calls("added"), excused={}),
     _attention("grouped", _calls(grouped=True)),
-    _attention("negative-scale", _calls(negative=True), excused=_ELSEWHERE),
+    _attention("negative-scale", _calls(negative=True), excused=VALUE_ALONE),
 )  # fmt: skip

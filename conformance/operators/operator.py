@@ -55,6 +55,13 @@ Calls = Callable[[torch.dtype, str], SearchStrategy[Call]]
 """From a dtype and a kind of values to the calls to draw."""
 
 
+VALUE_ALONE: Mapping[str, str] = dict.fromkeys(
+    ("long", "copy", "layout", "vmap", "meta", "vjp", "jvp", "second-derivative"),
+    "covered by the entries without this corner",
+)
+"""What excuses the entry of a corner from all laws but those about its values."""
+
+
 def same(call: Call) -> Dtypes:
     """Compute in the dtype of the first tensor, and return it."""
     first = next(tensors_in(call))

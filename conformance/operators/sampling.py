@@ -9,7 +9,7 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.arguments import SMOOTH, operand
-from conformance.operators.operator import Call, Calls, Operator, Rejection
+from conformance.operators.operator import VALUE_ALONE, Call, Calls, Operator, Rejection
 from conformance.reference import sampling as reference
 from strategies.devices import current_device
 from strategies.shapes import Shape
@@ -98,10 +98,6 @@ def _rejecting(legal: str, illegal: str, message: str, error: str, **shapes: Sha
 
 
 _IMAGE = {"x": (1, 1, 2, 2), "g": (1, 2, 2, 2)}
-_VALUE_ALONE = dict.fromkeys(
-    ("layout", "copy", "vmap", "meta", "vjp", "jvp", "second-derivative"), "covered by the others"
-)
-
 OPERATORS = (
     _sampling(
         "", _grid_calls("bilinear", (2, 2, 3)),
@@ -132,8 +128,8 @@ OPERATORS = (
     _sampling("nearest", _grid_calls("nearest", (2, 2, 3)), ulps=0.25, magnitude=None,
               derivative_ulps=16),
     _sampling("bicubic", _grid_calls("bicubic", (2,)), ulps=8, slope=16.0),
-    _sampling("missing", _grid_calls("bilinear", (2,), missing=True), excused=_VALUE_ALONE),
-    _sampling("missing-nearest", _grid_calls("nearest", (2,), missing=True), excused=_VALUE_ALONE),
+    _sampling("missing", _grid_calls("bilinear", (2,), missing=True), excused=VALUE_ALONE),
+    _sampling("missing-nearest", _grid_calls("nearest", (2,), missing=True), excused=VALUE_ALONE),
     Operator(
         name="nn.functional.affine_grid", calls=_affine_calls, reference=reference.affine_grid,
         analytic=reference.affine_grid, magnitude=reference.affine_size, kind="dyadic", ulps=8,

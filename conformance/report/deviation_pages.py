@@ -112,6 +112,8 @@ def _section(entry: Deviation, known: Known, labels: Mapping[str, str]) -> Itera
     yield "{.evidence}\n" + "; ".join(places) + "."
     if entry.inputs:
         yield f"Where `{entry.inputs}`; the law is held to all other inputs."
+    if entry.processor:
+        yield f"Seen only on {entry.processor}."
     script = entry.counterexample or entry.crash
     if script:
         yield code(script)
