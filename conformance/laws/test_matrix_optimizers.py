@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference.optimizers.factored import BFLOAT16
-from conformance.scenarios.histories import optimizer_of, run_through
+from conformance.scenarios.histories import Case, optimizer_of, run_through
 from strategies import arrays
 
-MUON = {"Muon": ("Muon", {})}
+MUON: dict[str, Case] = {"Muon": ("Muon", {})}
 QUINTIC = (3.4445, -4.775, 2.0315)
 CUBIC = (1.5, -0.5, 0.0)
 SHAPES = ((1, 1), (2, 2), (3, 3), (2, 4), (4, 2), (5, 3))

@@ -8,6 +8,7 @@ from conformance import compare
 from conformance.law import given, law
 from conformance.reference.optimizers import CLOSED_FORMS, follow
 from conformance.scenarios.histories import (
+    Case,
     advance,
     check_equal,
     check_parameter,
@@ -26,7 +27,7 @@ from strategies.optimizer_tables import OPTIONS
 from strategies.optimizers import GradientHistory
 
 ADDING = "torch.optim.Optimizer.add_param_group"
-OPTIMIZERS = {name: (name, {}) for name in CLOSED_FORMS}
+OPTIMIZERS: dict[str, Case] = {name: (name, {}) for name in CLOSED_FORMS}
 # torch 2.13 takes Adagrad's first accumulator from the constructor, for every group.
 ALIKE = {**OPTIMIZERS, "Adagrad": ("Adagrad", {"initial_accumulator_value": 0.0})}
 GROUPED = {**ALIKE, "Adagrad-accumulator": ("Adagrad", {"initial_accumulator_value": 0.5})}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from conformance.scenarios.histories import (
+    Case,
     give,
     histories_of,
     no_loss,
@@ -17,7 +18,7 @@ from conformance.scenarios.histories import (
 )
 from strategies.optimizer_tables import OPTIONS
 
-OPTIMIZERS = {name: (name, {}) for name in OPTIONS}
+OPTIMIZERS: dict[str, Case] = {name: (name, {}) for name in OPTIONS}
 SAYS = {"Adafactor": "Learning rate should be >= 0", "Muon": "Learning rate should be >= 0"}
 MOMENTS = ("Adam", "AdamW", "Adamax", "NAdam", "RAdam", "SparseAdam")
 DECAYING = ("SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta",

@@ -9,6 +9,7 @@ from conformance.law import given, law
 from conformance.reference.optimizers import CLOSED_FORMS, follow
 from conformance.scenarios.histories import (
     FUSED,
+    Case,
     advance,
     check_parameter,
     check_state,
@@ -27,7 +28,7 @@ DIFFERENTIABLE = (
     "Rprop",
 )  # fmt: skip
 MOVING = {"Adam": {"lr": 0.125}, "AdamW": {"lr": 0.125}}  # a rate of zero has a law of its own
-OPTIMIZERS = {name: (name, {}) for name in CLOSED_FORMS}
+OPTIMIZERS: dict[str, Case] = {name: (name, {}) for name in CLOSED_FORMS}
 MANY = {name: case for name, case in OPTIMIZERS.items() if name not in SINGLE_ONLY}
 VARIANTS = {
     **OPTIMIZERS,

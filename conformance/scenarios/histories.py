@@ -49,7 +49,7 @@ SINGLE = ("SparseAdam", "Muon", "LBFGS")
 FUSED = ("SGD", "Adam", "AdamW", "Adagrad")
 """Classes with a fused implementation."""
 
-OPTIMIZERS = {name: (name, {}) for name in OPTIONS}
+OPTIMIZERS: dict[str, Case] = {name: (name, {}) for name in OPTIONS}
 """Every class, as torch chooses its implementation."""
 
 IMPLEMENTED = {
