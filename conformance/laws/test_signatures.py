@@ -106,6 +106,8 @@ OPTIONAL = {
     "clamp": ("clamp", "(x, 0)", "(x, min=0, max=None, out=None)"),
 }  # fmt: skip
 # The page, the arguments of a legal call, those of the illegal one, and the telling part.
+# Before torch 2.13 some functions had a second form, by names of dimensions.
+NOT_A_TENSOR = "must be Tensor|invalid combination of arguments"
 REJECTED = {
     "linspace-without-steps": ("linspace", "(0, 1, 5)", "(0, 1)", "steps"),
     "logspace-without-steps": ("logspace", "(0, 1, 5)", "(0, 1)", "steps"),
@@ -133,9 +135,9 @@ REJECTED = {
         "from_numpy", "(x.cpu().numpy())", "(x.cpu().numpy(), requires_grad=True)", "keyword",
     ),
     "scatter-number-as-src": ("scatter", "(x, 2, n, value=2.0)", "(x, 2, n, src=2.0)", "src"),
-    "scatter_add-number": ("scatter_add", "(x, 2, n, x)", "(x, 2, n, 2.0)", "must be Tensor"),
+    "scatter_add-number": ("scatter_add", "(x, 2, n, x)", "(x, 2, n, 2.0)", NOT_A_TENSOR),
     "take-list": ("take", "(x, v)", "(x, v.tolist())", "must be Tensor"),
-    "gather-list": ("gather", "(x, 2, n)", "(x, 2, n.tolist())", "must be Tensor"),
+    "gather-list": ("gather", "(x, 2, n)", "(x, 2, n.tolist())", NOT_A_TENSOR),
     "masked_select-list": ("masked_select", "(x, m)", "(x, m.tolist())", "must be Tensor"),
     "where-two": ("where", "(m, x, x)", "(m, x)", "invalid combination"),
     "transpose-without-dims": ("transpose", "(x, 0, 1)", "(x)", "dim0"),
