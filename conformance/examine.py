@@ -25,8 +25,8 @@ from conformance.evidence import Evidence
 from conformance.generation import hypothesis_settings
 from conformance.inputs import in_rows, without_values
 from conformance.law import Law
-from conformance.modes import Setting
 from conformance.profiles import law_seed
+from conformance.refusals import causes, missing_operation
 from conformance.results import Counterexample, Verdict
 from conformance.target import Target
 from strategies.devices import HasDevice, Place, current_target
@@ -383,28 +383,6 @@ def identity(law: Law, case: str | None, target: str) -> dict[str, Any]:
         "since": law.first_release(case),
         "target": target,
     }
-
-
-def missing_operation(error: BaseException, setting: Setting) -> str | None:
-    """Return the target's own word that it has no such operation, or None.
-
-    That word is NotImplementedError, which torch raises where no kernel is registered for a
-    backend or dtype, here or as the cause of a compiler's error; or a refusal of the mode.
-    """
-    for cause in causes(error):
-        if isinstance(cause, NotImplementedError):
-            return str(cause).strip().partition("\n")[0] or "NotImplementedError"
-        if refusal := setting.refusal(cause):
-            return refusal
-    return None
-
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, what caused it, and what caused that."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__
 
 
 def _message(error: BaseException) -> str:
