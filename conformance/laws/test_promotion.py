@@ -2,11 +2,13 @@
 
 from itertools import product
 
+import numpy as np
 import torch
 
 from conformance import compare
 from conformance.law import given, law
 from conformance.operators.arithmetic_arguments import operand_pairs
+from conformance.operators.operator import Call
 from conformance.operators.results import dtype_named, promoted_dtype
 from conformance.reference import promotion
 from conformance.reference.promotion import CATEGORIES
@@ -72,6 +74,26 @@ def test_rank_zero_complex(target, real, number):
     """
     got = target.run("torch.result_type", real, number)
     compare.fact(got, torch.complex128, "result_type")
+
+
+WITH_NUMBER = {name: f"torch.{name}" for name in ("add", "sub", "mul")}
+
+
+@law("promotion.complex-number", docs="tensor_attributes.html#type-promotion-doc", over=WITH_NUMBER)
+@given(x=tensors(dtype="floating", values="dyadic"))
+def test_complex_number(target, case, x):
+    """A floating tensor and a complex number make a complex tensor, with parts as the tensor's.
+
+    Before torch 2.14, which has bcomplex32, bfloat16 makes complex64.
+    """
+    result = target.run(case, x, 2j)
+    dtype = promoted_dtype(Call((x, 2j), {}))
+    compare.fact(result.dtype, dtype, "dtype")
+    value = compare.to_numpy(x).astype(np.float64)
+    expected = {"torch.add": value + 2j, "torch.sub": value - 2j, "torch.mul": value * 2j}[case]
+    for part in ("real", "imag"):
+        wanted = getattr(expected, part)
+        compare.close(getattr(result, part), wanted, bound=0.0, dtype=dtype.to_real(), what=part)
 
 
 RANKS = ((1, 1), (1, 0), (0, 1), (0, 0))
