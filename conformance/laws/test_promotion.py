@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from conformance.operators.arithmetic_arguments import operand_pairs
+from conformance.operators.operator import Call
 from conformance.operators.results import dtype_named, promoted_dtype
 from conformance.reference import promotion
 from conformance.reference.promotion import CATEGORIES
@@ -126,6 +127,26 @@ def test_product_of_truth(target, dtype, shape, zeros, place, along):
     arguments = () if dim is None else (dim,)
     result = target.run("torch.prod", x, *arguments, dtype=torch.bool)
     compare.equal(result, np.asarray(truth.all(axis=dim)), dtype=torch.bool)
+
+
+WITH_NUMBER = {name: f"torch.{name}" for name in ("add", "sub", "mul")}
+
+
+@law("promotion.complex-number", docs="tensor_attributes.html#type-promotion-doc", over=WITH_NUMBER)
+@given(x=tensors(dtype="floating", values="dyadic"))
+def test_complex_number(target, case, x):
+    """A floating tensor and a complex number make a complex tensor, with parts as the tensor's.
+
+    Before torch 2.14, which has bcomplex32, bfloat16 makes complex64.
+    """
+    result = target.run(case, x, 2j)
+    dtype = promoted_dtype(Call((x, 2j), {}))
+    compare.fact(result.dtype, dtype, "dtype")
+    value = compare.to_numpy(x).astype(np.float64)
+    expected = {"torch.add": value + 2j, "torch.sub": value - 2j, "torch.mul": value * 2j}[case]
+    for part in ("real", "imag"):
+        wanted = getattr(expected, part)
+        compare.close(getattr(result, part), wanted, bound=0.0, dtype=dtype.to_real(), what=part)
 
 
 RANKS = ((1, 1), (1, 0), (0, 1), (0, 0))

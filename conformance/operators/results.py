@@ -44,7 +44,9 @@ def promoted_dtype(call: Call) -> torch.dtype:
 
 def _dtype_of_number(number: Any) -> str:
     default = named(torch.get_default_dtype())
-    kinds = {bool: "bool", int: "int64", float: default, complex: promotion.complex_of(default)}
+    # The default complex dtype beside bfloat16 is complex64, also where torch has bcomplex32.
+    whole = "complex64" if default == "bfloat16" else promotion.complex_of(default)
+    kinds = {bool: "bool", int: "int64", float: default, complex: whole}
     return kinds[type(number)]
 
 
