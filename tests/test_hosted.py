@@ -136,7 +136,7 @@ def test_a_capability_file_says_what_is_not_claimed(tmp_path: Path) -> None:
 def test_probes_survive_a_crash_and_a_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load = planted("random-abort", tmp_path, monkeypatch)[1:]
     ground = try_out("hosted", load, essentials=())
-    assert ground.capabilities.refused.keys() == {*LACKS, "random"}
+    assert ground.capabilities.refused.keys() == {*LACKS, "random", "seeding"}
     assert ground.capabilities.refused["random"] == "crashed: SIGABRT"
     load = planted("hang", tmp_path, monkeypatch)[1:]
     assert try_out("hosted", load, essentials=()).capabilities.refused.keys() == LACKS
