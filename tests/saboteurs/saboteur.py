@@ -146,8 +146,17 @@ def raised_on_stock(script: str) -> str:
 def in_fork(action: Callable[[], Any]) -> Any:
     """Return what ``action`` returns in a fork of this process.
 
-    Raises ``RuntimeError`` with its traceback where it raises, :class:`ForkDied` where it dies.
+    Threads of the engine do not survive a fork, of which one in thousands dies: then another is
+    made. Raises ``RuntimeError`` with its traceback where it raises, :class:`ForkDied` where the
+    second dies too.
     """
+    try:
+        return _in_one_fork(action)
+    except ForkDied:
+        return _in_one_fork(action)
+
+
+def _in_one_fork(action: Callable[[], Any]) -> Any:
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
 
