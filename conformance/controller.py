@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from conformance.capabilities import Capabilities
 from conformance.deaths import of_the_dead
 from conformance.isolation import Surroundings, Task
 from conformance.journal import last_words, read_plan
@@ -162,7 +163,7 @@ class Controller:
             examples=run["examples"],
             seed=run["seed"],
             timeout=0.0,
-            refused=run["lacks"].get(target, {}),
+            capabilities=Capabilities(run["lacks"][target], self.plan["words"][target]),
             loaded=tuple(run["loaded"]),
         )
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -23,6 +23,7 @@ from conformance.memory import limit_memory
 
 if TYPE_CHECKING:
     from conformance.absences import Absence
+    from conformance.capabilities import Capabilities
     from conformance.deviations import Deviation
     from conformance.examine import Examination, Notify
     from conformance.law import Law
@@ -38,7 +39,7 @@ _GRACE = 10.0  # after the watchdog of the process should have ended it
 class Task:
     """One law, or one case of it, on one target: all that an examination needs, as data.
 
-    ``module`` is the one that declares the law, ``refused`` what the target lacks.
+    ``module`` is the one that declares the law, ``capabilities`` are the target's.
     """
 
     nodeid: str
@@ -49,7 +50,7 @@ class Task:
     examples: int
     seed: int
     timeout: float
-    refused: Mapping[str, str] = field(default_factory=dict)
+    capabilities: Capabilities
     explain: bool = False
     deviation: Deviation | None = None
     absence: Absence | None = None
@@ -63,11 +64,10 @@ class Task:
 
     def open_target(self) -> Target:
         """Return the target, with what is known of its capabilities."""
-        from conformance.capabilities import Capabilities
         from conformance.target import open_target
 
         target = open_target(self.target)
-        target.capabilities = Capabilities(self.refused)
+        target.capabilities = self.capabilities
         return target
 
     def examination(self, law: Law, target: Target, notify: Notify) -> Examination:

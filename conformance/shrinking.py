@@ -98,7 +98,6 @@ def _seek(
     surroundings.enter()
     import torch
 
-    from conformance.capabilities import Capabilities
     from conformance.generation import drawn_so_far
     from conformance.target import Target
     from strategies.source import arguments_source
@@ -120,7 +119,7 @@ def _seek(
             best = blob, arguments_source(drawn)
             raise Died
 
-    on_cpu = Target(torch.device("cpu"), capabilities=Capabilities(task.refused))
+    on_cpu = Target(torch.device("cpu"), capabilities=task.capabilities)
     task.examination(law, on_cpu, lambda number, inputs: None).seek(ask)
     found = None if time.monotonic() < deadline else UNKNOWN
     if best is not None:

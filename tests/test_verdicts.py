@@ -262,14 +262,17 @@ def test_lowered(target, x):
 '''
 
 
-def test_a_backend_may_say_what_it_lacks_in_its_own_words(laws: RunLaws, tmp_path: Path) -> None:
+@pytest.mark.parametrize("isolated", [(), ("--isolate",)], ids=["together", "isolated"])
+def test_a_backend_may_say_what_it_lacks_in_its_own_words(
+    laws: RunLaws, tmp_path: Path, isolated: tuple[str, ...]
+) -> None:
     declared = tmp_path / "absent.toml"
     declared.write_text(
         '[[absent]]\nerror = "NotLowered: .* has no lowering"\ntarget = "cpu/vmap"\ntorch = ""\n'
         'reason = "not lowered yet"\nlink = ""\n'
     )
     options = ["--capabilities", str(declared), "--target", "cpu", "--target", "cpu/vmap"]
-    run = laws(OWN_WORDS, *options)
+    run = laws(OWN_WORDS, *options, *isolated)
     found = {line["target"]: (line["verdict"], line["message"]) for line in run.verdict_lines}
     said = "declared: not lowered yet: NotLowered: add has no lowering"
     assert found["cpu/vmap"] == ("unsupported", said)
