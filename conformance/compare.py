@@ -15,14 +15,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.weak import WeakTensorKeyDictionary
 
-from conformance.evidence import compared, has_values, is_refusal, judgeable, judges_words
+from conformance.evidence import (
+    compared,
+    has_values,
+    is_refusal,
+    judgeable,
+    judges_words,
+    remembered,
+)
 
 Array = npt.NDArray[Any]
-
-DRAWN: Any = WeakTensorKeyDictionary()
-"""Of inputs without values: their version when they were drawn, and what was drawn on the CPU."""
 
 
 def to_numpy(tensor: torch.Tensor) -> Array:
@@ -31,10 +34,8 @@ def to_numpy(tensor: torch.Tensor) -> Array:
     An input without values has those that were drawn for it, until something is written to it.
     Raises ``AssertionError`` where the copy on the host has another shape than the tensor says.
     """
-    if _on_meta(tensor) and tensor in DRAWN:
-        version, drawn = DRAWN[tensor]
-        if tensor._version == version:
-            return to_numpy(drawn)
+    if _on_meta(tensor) and (drawn := remembered(tensor)) is not None:
+        return to_numpy(drawn)
     host = tensor.detach().cpu().resolve_conj().resolve_neg()
     if host.shape != tensor.shape:
         shapes = f"{tuple(host.shape)}, and says that it has {tuple(tensor.shape)}"

@@ -31,6 +31,11 @@ REPLACED: dict[tuple[str, str], str] = {
     ("conformance.evidence", "judges_words"): "def judges_words():\n    return {words}",
     ("conformance.evidence", "judgeable"): "def judgeable(capability):\n"
     "    return not lacks(capability)",
+    ("conformance.evidence", "remember"): "def remember(tensor, drawn):\n"
+    "    target.drawn[tensor] = tensor._version, drawn",
+    ("conformance.evidence", "remembered"): "def remembered(tensor):\n"
+    "    version, drawn = target.drawn.get(tensor, (None, None))\n"
+    "    return drawn if version == tensor._version else None",
     ("strategies.devices", "lacks"): "def lacks(capability):\n    return capability in {lacks}",
 }
 """Functions that mean something only within a run, and what stands for them in a script.
@@ -355,7 +360,7 @@ def _written(
             *(f"\n\n{definition}" for definition in script.definitions.values()),
             "\n",
             *(f"{name} = SimpleNamespace({attributes})" for name, attributes in members.items()),
-            f"{_TARGET}device=torch.device({str(target.device)!r}), run=lambda "
+            f"{_TARGET}device=torch.device({str(target.device)!r}), drawn={{}}, run=lambda "
             f"operation, *a, **k: {call})",
             "\n",
             *body,

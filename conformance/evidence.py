@@ -114,6 +114,18 @@ def is_refusal(error: Exception) -> bool:
     return capabilities is not None and bool(capabilities.refusal(error))
 
 
+def remember(tensor: torch.Tensor, drawn: torch.Tensor) -> None:
+    """Keep what was drawn for an input without values, as long as the current target is."""
+    target: Any = current_target.get()
+    target.drawn[tensor] = tensor._version, drawn
+
+
+def remembered(tensor: torch.Tensor) -> torch.Tensor | None:
+    """Return what was drawn for an input without values, until something is written to it."""
+    version, drawn = getattr(current_target.get(), "drawn", {}).get(tensor, (None, None))
+    return drawn if version == tensor._version else None
+
+
 def has_values() -> bool:
     """Whether the tensors of the current target hold values."""
     return not getattr(current_target.get(), "valueless", False)

@@ -242,8 +242,8 @@ class Examination:
 
     def apply(self, drawn: Mapping[str, Any]) -> None:
         """Run the law on inputs, on the target."""
-        given = without_values(drawn) if self.target.valueless else drawn
         with _current(self.target), ambient.dispatching(), self.target.surrounded():
+            given = without_values(drawn) if self.target.valueless else drawn
             self.law.function(self.target, **self.law.arguments(self.case), **given)
             self.target.synchronize()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from conformance.compare import DRAWN
+from conformance.evidence import remember
 
 
 def mapped(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
@@ -49,7 +49,7 @@ def _on_meta(tensor: torch.Tensor) -> Any:
         memory = torch.empty(length, dtype=tensor.dtype, device="meta")
         twin = memory.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
     twin = twin.detach().requires_grad_(tensor.requires_grad)
-    DRAWN[twin] = twin._version, tensor
+    remember(twin, tensor)
     return twin
 
 

@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 import torch
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from conformance.capabilities import Capabilities
 from conformance.evidence import Evidence
@@ -38,7 +39,8 @@ class TargetError(ValueError):
 class Target:
     """A device and a mode. Laws know nothing more of either than these attributes.
 
-    ``asked`` is the device as the user wrote it, who may have left out its index.
+    ``asked`` is the device as the user wrote it, who may have left out its index; ``drawn`` what
+    was drawn on the CPU for inputs without values, by the version at which they got it.
     """
 
     device: torch.device
@@ -46,6 +48,7 @@ class Target:
     evidence: Evidence = field(default_factory=Evidence)
     capabilities: Capabilities = field(default_factory=Capabilities)
     asked: str = ""
+    drawn: Any = field(default_factory=WeakTensorKeyDictionary, repr=False)
 
     @property
     def complete(self) -> bool:

@@ -1,7 +1,8 @@
 """Where generated tensors live: the device of the current target.
 
 The one context variable of the whole project stands here. A run sets it to the
-target under test; outside a run it is the CPU. Strategies read only ``device``.
+target under test; outside a run it is the CPU. Strategies read its ``device``, what it
+``lacks``, and its ``long_side``.
 """
 
 from __future__ import annotations
@@ -24,9 +25,15 @@ class HasDevice(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """A device and nothing else: the target outside a run."""
+    """Where to draw and nothing else: outside a run, or while inputs are drawn within one.
+
+    ``lacks`` is what the device was found to lack, None if nobody has tried; ``long_side`` the
+    length of one side of each shape, and the number of that side modulo the rank.
+    """
 
     device: torch.device
+    lacks: frozenset[str] | None = None
+    long_side: tuple[int, int] | None = None
 
 
 current_target: ContextVar[HasDevice] = ContextVar(
@@ -54,7 +61,7 @@ def lacks(capability: str) -> bool:
         >>> lacks("strides")
         False
     """
-    return capability in getattr(current_target.get(), "lacks", ())
+    return capability in (getattr(current_target.get(), "lacks", None) or ())
 
 
 def check_dtype(dtype: torch.dtype) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache
 from itertools import permutations as orders
 from itertools import product
@@ -18,6 +17,8 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
+
+from strategies.devices import Place, current_target
 
 Shape = tuple[int, ...]
 
@@ -58,9 +59,6 @@ def shape_table(min_rank: int, max_rank: int, min_side: int, max_elements: int) 
     return table
 
 
-_LENGTH: ContextVar[tuple[int, int] | None] = ContextVar("_LENGTH", default=None)
-
-
 @contextmanager
 def lengthened(side: int, place: int) -> Iterator[None]:
     """Within it, one side of each shape that is drawn is ``side``, unless the shape is empty.
@@ -68,19 +66,21 @@ def lengthened(side: int, place: int) -> Iterator[None]:
     It is the side at ``place``, modulo the rank. Kernels have loops of their own for what is
     long: whole vectors, their remainder, blocks.
     """
-    token = _LENGTH.set((side, place))
+    here = current_target.get()
+    long = Place(here.device, getattr(here, "lacks", None), (side, place))
+    token = current_target.set(long)
     try:
         yield
     finally:
-        _LENGTH.reset(token)
+        current_target.reset(token)
 
 
 def as_long_as_asked(shape: Shape) -> Shape:
     """Return a shape with the side that :func:`lengthened` asks for; within it only."""
-    length = _LENGTH.get()
-    if length is None or prod(shape) == 0 or not shape:
+    long_side = getattr(current_target.get(), "long_side", None)
+    if long_side is None or prod(shape) == 0 or not shape:
         return shape
-    side, place = length
+    side, place = long_side
     dim = place % len(shape)
     return (*shape[:dim], side, *shape[dim + 1 :])
 
