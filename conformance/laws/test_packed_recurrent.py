@@ -12,7 +12,6 @@ from strategies import seeds
 
 LENGTHS = st.lists(st.integers(1, 3), min_size=1, max_size=3)
 KINDS = {"RNN": "tanh", "RNN-relu": "relu", "LSTM": "LSTM", "GRU": "GRU"}
-DIFFERENTIABLE = {"RNN": "tanh", "LSTM": "LSTM", "GRU": "GRU"}
 
 
 def drawn(shape, generator, device):
@@ -77,7 +76,7 @@ def test_recurrent(target, case, seed, lengths, count, both, start, ordered, bia
         compare.close(got, want, bound=1e-12, dtype=torch.float64, what="final state")
 
 
-@law("packed.recurrent-gradient", docs="torch.nn.LSTM", over=DIFFERENTIABLE)
+@law("packed.recurrent-gradient", docs="torch.nn.LSTM", over=KINDS)
 @given(seed=seeds(), lengths=LENGTHS, both=st.booleans())
 def test_recurrent_gradient(target, case, seed, lengths, both):
     """Gradients pass through packed sequences to each sequence and to the weights, exactly."""
@@ -105,7 +104,7 @@ def test_recurrent_gradient(target, case, seed, lengths, both):
         compare.close(got, want, bound=1e-11, dtype=torch.float64, what=what)
 
 
-@law("layers.recurrent-gradient", docs="torch.nn.LSTM", over=DIFFERENTIABLE)
+@law("layers.recurrent-gradient", docs="torch.nn.LSTM", over=KINDS)
 @given(seed=seeds(), both=st.booleans())
 def test_layers_gradient(target, case, seed, both):
     """Gradients of two recurrent layers reach the input and every weight and bias, exactly."""

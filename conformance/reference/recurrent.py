@@ -30,7 +30,7 @@ def step(kind: str, x: Array, state: Sequence[Array], weights: Sequence[Array]) 
     from_state = h @ weights[1].T + (weights[3] if len(weights) > 3 else 0)
     if kind in ("tanh", "relu"):
         total = from_input + from_state
-        return [np.tanh(total) if kind == "tanh" else np.maximum(total, 0)]
+        return [np.tanh(total) if kind == "tanh" else np.where(np.real(total) > 0, total, 0)]
     if kind == "GRU":
         (ri, zi, ni), (rh, zh, nh) = (
             np.split(part, 3, axis=-1) for part in (from_input, from_state)
