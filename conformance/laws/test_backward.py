@@ -213,7 +213,7 @@ def test_inputs_empty(target, case, f, empty):
     """
     leaves = f.leaves(target.device)
     value = target.run(f, *leaves)
-    with compare.raises(Exception, "cannot be empty|non-empty"):  # grad's is of many types
+    with compare.raises(RuntimeError, "cannot be empty"):
         case(value, empty)
     compare.fact([leaf.grad for leaf in leaves], [None] * len(leaves), "grad after the error")
     case(value, [leaf for leaf, reached in zip(leaves, f.reaches, strict=True) if reached])
