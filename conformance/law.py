@@ -33,7 +33,8 @@ class Law:
     entry; empty for a law on its own. ``strategies`` quantify the function's other arguments.
     ``needs`` names capabilities without which a target cannot be held to it, or tells them of a
     case; ``since`` the first torch that promises it, empty if every torch does that the suite runs
-    on.
+    on. The examples of a ``dear`` law cost several times those of others, and what they find
+    they find early: a profile tries fewer.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Law:
     cases: Mapping[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] | Callable[[Any], tuple[str, ...]] = ()
     since: str | Callable[[Any], str] = ""
+    dear: bool = False
 
     def ids(self) -> list[str]:
         """The ids that users see and type: one a case, or the law's own."""
@@ -110,6 +112,7 @@ def law(
     over: Mapping[str, Any] | None = None,
     needs: tuple[str, ...] | Callable[[Any], tuple[str, ...]] = (),
     since: str | Callable[[Any], str] = "",
+    dear: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Declare a test function to be a law.
 
@@ -118,7 +121,8 @@ def law(
     function of the case that tells it. ``needs`` names entries of ``conformance.capabilities``,
     or is a function of the case that does; what a target refuses with the same word as it refused
     their probes need not be named. ``since`` is the first torch that promises it, such as
-    ``2.12``, or a function of the case that tells it: an older one is not held to it.
+    ``2.12``, or a function of the case that tells it: an older one is not held to it. Of a
+    ``dear`` law profiles try fewer examples, see ``conformance.profiles``.
     Raises ``ValueError`` where the declaration is incomplete.
     """
     if level not in LEVELS:
@@ -152,6 +156,7 @@ def law(
             cases=cases,
             needs=needs,
             since=since,
+            dear=dear,
         )
         return test
 

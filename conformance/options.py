@@ -30,7 +30,8 @@ def _destination(option: str) -> str:
 def _describe(profile: Profile) -> str:
     inputs = "the same every time" if profile.derandomized else "new every time"
     default = " (default)" if profile.name == DEFAULT else ""
-    return f"{profile.name}{default}: {profile.examples} examples a law, {inputs}"
+    dear = f" ({profile.dear} of a dear one)" if profile.dear != profile.examples else ""
+    return f"{profile.name}{default}: {profile.examples} examples a law{dear}, {inputs}"
 
 
 def _positive_integer(text: str) -> int:

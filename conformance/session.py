@@ -43,7 +43,6 @@ class LawSession:
         self.config = config
         self.options = options_of(config)
         self.profile = PROFILES[self.options["profile"] or DEFAULT]
-        self.examples: int = self.options["max_examples"] or self.profile.examples
         self.timeout: float = self.options["law_timeout"] or self.profile.timeout
         self.target_names = list(dict.fromkeys(self.options["target"] or ["cpu"]))
         self.refusal = ""
@@ -170,7 +169,7 @@ class LawSession:
                 targets=[t.name for t in self._targets.values()],
                 profile=self.profile.name,
                 seed=self.seed,
-                examples=self.examples,
+                examples=self.options["max_examples"] or self.profile.examples,
                 devices=[_device_name(t) for t in self._targets.values()],
                 shard=self.options["shard"] or "",
                 loaded=self.options["load"] or (),
@@ -252,14 +251,14 @@ class LawSession:
             journal.end(item.nodeid)
 
     def _task(self, item: pytest.Item) -> Task:
-        target = _target(item)
+        target, law = _target(item), _required_law(item)
         return Task(
             nodeid=item.nodeid,
             module=_module(item),
-            law=_required_law(item).id,
+            law=law.id,
             case=_case(item),
             target=target,
-            examples=self.examples,
+            examples=self.options["max_examples"] or self.profile.allotted(law),
             seed=self.seed,
             timeout=self.timeout,
             capabilities=self._targets[target].capabilities,

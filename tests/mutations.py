@@ -227,7 +227,7 @@ def tried(case: tuple[str, str]) -> tuple[str, str, str]:
             owner, _, attribute = dotted.rpartition(".")
             holder = attrgetter(owner)(torch) if owner else torch
             patch.setattr(holder, attribute, planted(mutation, seen)(getattr(holder, attribute)))
-        target, examples = Target(torch.device("cpu")), PROFILES["ci"].examples
+        target, examples = Target(torch.device("cpu")), PROFILES["ci"].allotted(law)
         verdict = Examination(law, key, target, examples, deviation=LISTED).verdict()
     if verdict.verdict == "deviates":
         return name, key, "killed"

@@ -69,7 +69,7 @@ def test_vjp(target, case, problem):
         compare.unchanged(cotangent, values, "cotangent")
 
 
-@law("operators.jvp", docs=page, over=excluding("jvp", is_differentiable_twice))
+@law("operators.jvp", docs=page, over=excluding("jvp", is_differentiable_twice), dear=True)
 @given(problem=jvp_problems)
 def test_jvp(target, case, problem):
     """Forward mode gives J u for the exact Jacobian J, whatever the tangent u and its memory.
@@ -92,7 +92,7 @@ def test_jvp(target, case, problem):
         compare.close(tangent, value, bound=margin, dtype=part.primal.dtype, what="tangent")
 
 
-@law("operators.adjoint", docs=page, over=excluding("adjoint", is_complex))
+@law("operators.adjoint", docs=page, over=excluding("adjoint", is_complex), dear=True)
 @given(problem=adjoint_problems)
 def test_adjoint(target, case, problem):
     """For complex inputs, reverse and forward mode are adjoint: Re <v, J u> = Re <J^H v, u>.
@@ -122,6 +122,7 @@ def test_adjoint(target, case, problem):
     "operators.second-derivative",
     docs=page,
     over=excluding("second-derivative", is_differentiable_twice),
+    dear=True,
 )
 @given(problem=second_problems)
 def test_second_derivative(target, case, problem):
@@ -178,6 +179,7 @@ def nested(law_name):
     "operators.forward-over-reverse",
     docs="torch.func.jvp",
     over=nested("forward-over-reverse"),
+    dear=True,
 )
 @given(problem=second_problems)
 def test_forward_over_reverse(target, case, problem):
@@ -185,7 +187,7 @@ def test_forward_over_reverse(target, case, problem):
     check_curvature(target, case, problem, compositions.forward_over_reverse)
 
 
-@law("operators.over-forward", docs="torch.func.jvp", over=nested("over-forward"))
+@law("operators.over-forward", docs="torch.func.jvp", over=nested("over-forward"), dear=True)
 @given(
     problem=second_problems,
     composition=st.sampled_from([*compositions.OVER_FORWARD]),

@@ -7,7 +7,7 @@ from conformance.operators.problems import rejected_tensors
 from conformance.operators.rejections import ERRORS, spoken
 
 
-@law("operators.rejection", docs=rejected_page, over=REJECTIONS)
+@law("operators.rejection", docs=rejected_page, over=REJECTIONS, dear=True)
 @given(tensors=rejected_tensors)
 def test_rejection(target, case, tensors):
     """A call with a documented mistake raises the error documented and leaves every tensor as is.

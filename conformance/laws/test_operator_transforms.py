@@ -9,7 +9,7 @@ from conformance.operators import batches, excluding, judge
 from conformance.operators.problems import batched_calls, value_calls
 
 
-@law("operators.vmap", docs="torch.vmap", over=excluding("vmap"))
+@law("operators.vmap", docs="torch.vmap", over=excluding("vmap"), dear=True)
 @given(batch=batched_calls)
 def test_vmap(target, case, batch):
     """vmap of an operator gives what the operator gives on each element of the batch, stacked.

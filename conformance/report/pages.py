@@ -133,12 +133,14 @@ def profile_table() -> str:
         (
             f"`{p.name}`" + (" (default)" if p.name == DEFAULT else ""),
             f"{p.examples:,}",
+            f"{p.dear:,}",
             "the same every time" if p.derandomized else "new; the seed is in the record",
             f"{p.timeout / 60:,.0f} min",
         )
         for p in PROFILES.values()
     ]
-    return table(("profile", "examples a law", "inputs", "time limit a law"), rows) + "\n"
+    heads = ("profile", "examples a law", "of a dear law", "inputs", "time limit a law")
+    return table(heads, rows) + "\n"
 
 
 def saboteurs_page(kills: Kills | None, known: Sequence[str]) -> str:

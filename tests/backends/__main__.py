@@ -21,7 +21,7 @@ def main() -> None:
         fault, _, law_id = argument.partition("=")
         take_out = plant(fault)
         law, case = find_law(law_id)
-        verdict = Examination(law, case, target, PROFILES["ci"].examples).verdict()
+        verdict = Examination(law, case, target, PROFILES["ci"].allotted(law)).verdict()
         take_out()
         print(json.dumps([fault, verdict.verdict, verdict.message]), flush=True)
 

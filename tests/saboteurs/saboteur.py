@@ -99,7 +99,7 @@ def examine(law_id: str, symptom: str, target: str = "cpu") -> Trial:
             law,
             case,
             open_target(target),
-            PROFILES["ci"].examples,
+            PROFILES["ci"].allotted(law),
             deviation=known,
             absence=absence,
             shrink=shrink,
