@@ -159,6 +159,23 @@ def test_hooks_stay_with_the_old_value_and_retaining_goes_with_the_new() -> None
     assert gradient(x) == [12.0]
 
 
+@pytest.mark.parametrize("factor", [None, 2.0])
+def test_whether_gradients_pass_the_hook_of_a_rewritten_view_is_not_promised(
+    factor: float | None,
+) -> None:
+    tape = Tape()
+    x = leaf(tape, 1.0, 2.0)
+    part = tape.view(tape.apply(operations.scale(2.0), x), first)
+    tape.hook(part, factor)
+    tape.write(part, operations.scale(2.0))
+    if factor is None:
+        backward(tape, [part], [None], ONCE)
+        assert gradient(x) == [4.0, 0.0]
+    else:
+        with pytest.raises(Unspecified):
+            backward(tape, [part], [None], ONCE)
+
+
 def test_inputs_limit_a_pass_and_what_it_frees() -> None:
     tape = Tape()
     x, y = leaf(tape, 2.0), leaf(tape, 3.0)

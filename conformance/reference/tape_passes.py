@@ -15,6 +15,7 @@ import numpy as np
 from conformance.reference.tape import Mode, Tape
 from conformance.reference.tape_operations import add, clone, scale
 from conformance.reference.tape_tensors import (
+    Hook,
     Illegal,
     Memory,
     Node,
@@ -165,7 +166,8 @@ class _Pass:
             raise Unspecified
         if node.operation is None or not self._goes_on(node):
             return ""
-        if node in self.captured and any(hook.factor and not hook.removed for hook in node.hooks):
+        changing = [hook for hook in node.hooks if hook.factor and not hook.removed]
+        if any(node in self.captured or self._passed_by(hook, node) for hook in changing):
             raise Unspecified
         reads = {read for number in self._goes_on(node) for read in node.operation.reads[number]}
         if node.freed:
@@ -180,6 +182,10 @@ class _Pass:
         elif any(saved.modified for saved in node.saved.values()):
             raise Unspecified
         return ""
+
+    def _passed_by(self, hook: Hook, node: Node) -> bool:
+        """Whether nobody promises that gradients still pass a hook: its view has a new history."""
+        return hook.unspecified and node.leaf is None
 
     def _may_accumulate(self, leaf: Tensor) -> bool:
         """Adding in place to a gradient that may be somebody else's memory is not specified."""
