@@ -10,6 +10,10 @@ from conformance.reference import attention, derivatives
 from strategies import seeds
 
 PAGE = "torch.nn.MultiheadAttention"
+OPTIONS = {
+    "bias": st.booleans(), "add_bias_kv": st.booleans(), "add_zero_attn": st.booleans(),
+    "kdim": st.sampled_from((3, 4)), "vdim": st.sampled_from((2, 4)),
+}  # fmt: skip
 
 
 def drawn(shape, generator, device):
@@ -49,14 +53,7 @@ def parts_among(own):
 @law("attention.heads", docs=PAGE)
 @given(
     seed=seeds(),
-    options=st.fixed_dictionaries(
-        {},
-        optional={
-            "bias": st.booleans(), "add_bias_kv": st.booleans(), "add_zero_attn": st.booleans(),
-            "kdim": st.sampled_from((3, 4)), "vdim": st.sampled_from((2, 4)),
-            "batch_first": st.booleans(),
-        },
-    ),
+    options=st.fixed_dictionaries({}, optional={**OPTIONS, "batch_first": st.booleans()}),
     call=st.tuples(
         st.sampled_from(("none", "boolean", "added")), st.sampled_from(("none", "boolean")),
         st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans(),
@@ -140,13 +137,7 @@ def test_causal_hint(target, seed, needed, evaluating, length):
 @law("attention.gradient", docs=PAGE)
 @given(
     seed=seeds(),
-    options=st.fixed_dictionaries(
-        {},
-        optional={
-            "bias": st.booleans(), "add_bias_kv": st.booleans(), "add_zero_attn": st.booleans(),
-            "kdim": st.sampled_from((3, 4)), "vdim": st.sampled_from((2, 4)),
-        },
-    ),
+    options=st.fixed_dictionaries({}, optional=OPTIONS),
     masking=st.sampled_from(("none", "boolean", "added")), needed=st.booleans(),
     evaluating=st.booleans(), own=st.booleans(),
 )  # fmt: skip

@@ -1,7 +1,5 @@
 """Averaged models: equal and exponential weights, buffers, batch statistics, SWA's rate."""
 
-import copy
-import io
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from conformance.scenarios.scheduling import (
     scheduler_class,
     scheduler_over,
 )
+from conformance.scenarios.transports import copied, through_file
 from conformance.target import resolve
 from strategies import arrays, schedules
 
@@ -225,17 +224,6 @@ def test_copies_the_model(target, row, other):
     for name, values in parts_of(row).items():
         compare.unchanged(getattr(mean.module, name), values, f"the averaged {name}")
     compare.fact(int(mean.n_averaged), 0, "n_averaged")
-
-
-def copied(state):
-    return copy.deepcopy(state)
-
-
-def through_file(state):
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
 
 
 @law("averaging.state-goes-on", docs=PAGE, over=AVERAGES)

@@ -9,6 +9,14 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference import conversion
+from conformance.scenarios.casts import (
+    by_method,
+    by_type,
+    by_type_as,
+    to_device,
+    to_dtype,
+    to_other,
+)
 from conformance.target import resolve
 from strategies import arrays, current_device, dtypes, shapes, tensors
 from strategies.dtypes import FAMILIES, supports
@@ -16,46 +24,6 @@ from strategies.layouts import LAYOUTS
 
 # Under a neg bit a complex result may be negated as a whole, and an imaginary zero with it.
 POSITIVE = tuple(name for name in LAYOUTS if name != "negated")
-METHODS = {
-    torch.float64: "double",
-    torch.float32: "float",
-    torch.float16: "half",
-    torch.bfloat16: "bfloat16",
-    torch.int64: "long",
-    torch.int32: "int",
-    torch.int16: "short",
-    torch.int8: "char",
-    torch.uint8: "byte",
-    torch.bool: "bool",
-    torch.complex64: "cfloat",
-    torch.complex128: "cdouble",
-}
-
-
-def by_to(tensor, dtype):
-    return resolve("torch.Tensor.to")(tensor, dtype)
-
-
-def by_device_and_dtype(tensor, dtype):
-    return resolve("torch.Tensor.to")(tensor, tensor.device, dtype)
-
-
-def by_other(tensor, dtype):
-    other = torch.empty(0, dtype=dtype, device=tensor.device)
-    return resolve("torch.Tensor.to")(tensor, other)
-
-
-def by_method(tensor, dtype):
-    return resolve(f"torch.Tensor.{METHODS[dtype]}")(tensor)
-
-
-def by_type(tensor, dtype):
-    return resolve("torch.Tensor.type")(tensor, dtype)
-
-
-def by_type_as(tensor, dtype):
-    other = torch.empty(0, dtype=dtype, device=tensor.device)
-    return resolve("torch.Tensor.type_as")(tensor, other)
 
 
 def by_copy(tensor, dtype):
@@ -64,9 +32,9 @@ def by_copy(tensor, dtype):
 
 
 SPELLINGS = {
-    "to": by_to,
-    "to-device": by_device_and_dtype,
-    "to-other": by_other,
+    "to": to_dtype,
+    "to-device": to_device,
+    "to-other": to_other,
     "method": by_method,
     "type": by_type,
     "type_as": by_type_as,
@@ -145,7 +113,7 @@ def test_truncates_wide(target, values, source, dtype):
     """Truncation is exact up to the ends of 32 bits, also for more values than a vector holds."""
     kind = np.float64 if source == torch.float64 else np.float32
     wide = (values // 512 + values % 16 / 16).astype(kind)
-    check_converted(by_to, torch.from_numpy(wide).to(target.device), dtype)
+    check_converted(to_dtype, torch.from_numpy(wide).to(target.device), dtype)
 
 
 @law("conversion.wraps", docs="torch.Tensor.to", over=SPELLINGS)
@@ -203,7 +171,7 @@ def test_rounds(target, case, values):
     """
     source, dtype, _ = case
     tensor = torch.from_numpy(values).to(target.device).to(source)
-    check_converted(by_to, tensor, dtype)
+    check_converted(to_dtype, tensor, dtype)
 
 
 @law("conversion.special-values", docs="torch.Tensor.to", over=SPELLINGS)
@@ -288,7 +256,7 @@ def test_complex_gradient(target, problem):
     """A real leaf that was made complex gets the real part of the gradient."""
     model, cotangent = problem
     leaf = model.detach().requires_grad_()
-    by_to(leaf, cotangent.dtype).backward(cotangent)
+    to_dtype(leaf, cotangent.dtype).backward(cotangent)
     expected = compare.to_numpy(cotangent).real
     compare.equal(leaf.grad, expected, dtype=leaf.dtype, what="gradient")
 

@@ -1,4 +1,4 @@
-"""Devices by name, what may not be mixed, and what of another device is taken all the same."""
+"""Devices and types of tensors by name, what may not be mixed, and what of elsewhere is taken."""
 
 import numpy as np
 import torch
@@ -7,10 +7,25 @@ from hypothesis import strategies as st
 from conformance import compare
 from conformance.law import given, law
 from conformance.target import resolve
-from strategies import tensors
+from strategies import shapes, tensors
 
 NAMES = ("cpu", "cuda", "mps", "xpu", "meta", "hip", "mkldnn")
 ACROSS = "notes/cuda.html"
+TYPES = {
+    "float32": (torch.float32, "Float"),
+    "float64": (torch.float64, "Double"),
+    "float16": (torch.float16, "Half"),
+    "bfloat16": (torch.bfloat16, "BFloat16"),
+    "uint8": (torch.uint8, "Byte"),
+    "int8": (torch.int8, "Char"),
+    "int16": (torch.int16, "Short"),
+    "int32": (torch.int32, "Int"),
+    "int64": (torch.int64, "Long"),
+    "bool": (torch.bool, "Bool"),
+    "complex64": (torch.complex64, "ComplexFloat"),
+    "complex128": (torch.complex128, "ComplexDouble"),
+}
+CLASSES = {name: named for name, named in TYPES.items() if "complex" not in name}
 # An operation on x and y, matrices of two rows, and what it is to x and y in NumPy.
 MIXED = {
     "add": ("torch.add(x, y)", "x + y"),
@@ -62,6 +77,49 @@ def test_repr(target, kind, index):
     same = [rebuilt == device, torch.device(*arguments) == device, hash(rebuilt) == hash(device)]
     compare.fact(same, [True, True, True], "equal when rebuilt, by its parts, hash")
     compare.fact(device == torch.device(kind), index is None, "equals the one without index")
+
+
+@law("devices.type-name", docs="torch.Tensor.type", over=TYPES)
+@given(shape=shapes())
+def test_type_name(target, case, shape):
+    """type without arguments names device and dtype; the name stands for the dtype as argument."""
+    dtype, name = case
+    device = "" if target.device.type == "cpu" else f".{target.device.type}"
+    tensor = torch.zeros(shape, dtype=dtype, device=target.device)
+    found = torch.Tensor.type(tensor)
+    compare.fact(found, f"torch{device}.{name}Tensor", "type")
+    other = torch.ones(shape, dtype=torch.float32, device=target.device)
+    cast = torch.Tensor.type(other, found)
+    compare.fact((cast.dtype, tuple(cast.shape)), (dtype, shape), "dtype and shape")
+
+
+@law("devices.type-classes", docs="tensors.html", level="should", over=CLASSES)
+@given(shape=shapes())
+def test_type_classes(target, case, shape):
+    """The type of a tensor is a class in torch, and under the same name in torch.cuda.
+
+    A tensor is an instance of the class of its own dtype and device, and of no other's.
+    """
+    dtype, name = case
+    tensor = torch.zeros(shape, dtype=dtype, device=target.device)
+    on_cpu, on_cuda = getattr(torch, f"{name}Tensor"), getattr(torch.cuda, f"{name}Tensor")
+    compare.fact((on_cpu.__name__, on_cuda.__name__), (f"{name}Tensor",) * 2, "names")
+    compare.fact((on_cpu.dtype, on_cuda.dtype), (dtype, dtype), "dtypes")
+    here = target.device.type
+    for kind, place in ((on_cpu, "cpu"), (on_cuda, "cuda")):
+        compare.fact(isinstance(tensor, kind), here == place, f"instance of the class for {place}")
+    other = "Short" if name == "Float" else "Float"
+    compare.fact(isinstance(tensor, getattr(torch, f"{other}Tensor")), False, "of another class")
+
+
+@law("devices.type-rejected", docs="torch.Tensor.type", level="should")
+@given(tensor=tensors())
+def test_type_rejected(target, tensor):
+    """type rejects a text that names no type of tensors."""
+    legal = torch.Tensor.type(tensor, torch.Tensor.type(tensor))
+    compare.fact(legal is tensor, True, "returns self for its own type")
+    with compare.raises(ValueError, "invalid type"):
+        torch.Tensor.type(tensor, "torch.NonsenseTensor")
 
 
 @law("devices.mixed", docs=ACROSS, level="should", over=MIXED)

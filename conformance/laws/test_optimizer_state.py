@@ -1,7 +1,6 @@
 """The state of an optimizer: checkpoints in the middle of a history, and hooks around them."""
 
 import copy
-import io
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from conformance.scenarios.histories import (
     run_through,
 )
 from conformance.scenarios.memory import check_shares
+from conformance.scenarios.transports import through_file
 from strategies.optimizer_tables import OPTIONS
 
 SAVING = "torch.optim.Optimizer.state_dict"
@@ -54,14 +54,6 @@ MISMATCHES = {
     "fewer-groups": (without_a_group, "different number of parameter groups"),
     "fewer-parameters": (without_a_parameter, "doesn't match the size of optimizer's group"),
 }
-
-
-def through_file(saved):
-    """Return what torch.load gives of what torch.save wrote, with weights only."""
-    file = io.BytesIO()
-    torch.save(saved, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
 
 
 def check_continues(name, optimizer, parameters, other, copies, steps):

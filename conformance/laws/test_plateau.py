@@ -1,7 +1,5 @@
 """ReduceLROnPlateau: when a rate falls, how far, and what the scheduler keeps of it."""
 
-import copy
-import io
 from math import inf, isfinite, nan
 
 import numpy as np
@@ -20,6 +18,7 @@ from conformance.scenarios.scheduling import (
     told_by,
     train,
 )
+from conformance.scenarios.transports import TRANSPORTS
 from strategies import metric_histories, schedules
 
 PAGE = "torch.optim.lr_scheduler.ReduceLROnPlateau"
@@ -160,20 +159,6 @@ def test_minimal_decay(target, case, other):
         for base, bound in ((rate, lowest), (other, 0.0 * lowest))
     ]
     check_values(optimizer, "lr", expected, [0.0, 0.0], "after a reduction")
-
-
-def copied(state):
-    return copy.deepcopy(state)
-
-
-def through_file(state):
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
-
-
-TRANSPORTS = {"copied": copied, "through-file": through_file}
 
 
 @law("plateau.state-goes-on", docs=PAGE, over=TRANSPORTS)

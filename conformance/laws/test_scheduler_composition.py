@@ -1,8 +1,5 @@
 """Composed schedulers: one after the other, several at once, and what cannot be composed."""
 
-import copy
-import io
-
 import numpy as np
 import torch
 from hypothesis import strategies as st
@@ -22,6 +19,7 @@ from conformance.scenarios.scheduling import (
     told_by,
     train,
 )
+from conformance.scenarios.transports import copied, through_file
 from strategies import compositions, schedules
 from strategies.schedulers import SCHEDULES
 
@@ -194,17 +192,6 @@ def test_chained(target, parts, steps):
     scheduler = made("ChainedScheduler", optimizer, own, [])
     rates, told = follow(scheduler, optimizer, steps)
     check_composition("ChainedScheduler", parts, [], range(steps + 1), rates, told)
-
-
-def copied(state):
-    return copy.deepcopy(state)
-
-
-def through_file(state):
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
 
 
 TRANSPORTS = {

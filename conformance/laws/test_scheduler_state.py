@@ -1,10 +1,7 @@
 """Schedulers' state: what is saved, how a schedule goes on, what must not be forgotten."""
 
-import copy
-import io
 import warnings
 
-import torch
 from hypothesis import strategies as st
 
 from conformance import compare
@@ -20,6 +17,7 @@ from conformance.scenarios.scheduling import (
     told_by,
     train,
 )
+from conformance.scenarios.transports import copied, through_file
 from strategies import schedules
 from strategies.schedulers import SCHEDULES
 
@@ -31,19 +29,6 @@ UNSAVED = ("optimizer", "anneal_func")
 
 def schedule_of(case):
     return schedules(case)
-
-
-def copied(state):
-    """The state as it is, in objects of its own."""
-    return copy.deepcopy(state)
-
-
-def through_file(state):
-    """The state as torch.save writes it and torch.load reads it by default."""
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
 
 
 def other_options(name, options):

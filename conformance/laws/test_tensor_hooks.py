@@ -311,13 +311,7 @@ def test_differentiable(target, f):
     handle = x.register_hook(lambda gradient: gradient * x)
     (product,) = torch.autograd.grad(target.run(f, *leaves), [x], create_graph=True)
     handle.remove()
-    first = derivatives.gradient(numpy_of(f), f.points)[chosen]
-    point = f.points[chosen]
-    compare.close(product, first * point, bound=0.0, dtype=torch.float64, what="gradient")
-    (second,) = torch.autograd.grad(product.sum(), [x])
-    direction = [p * (number == chosen) for number, p in enumerate(f.points)]
-    expected = derivatives.hessian_product(numpy_of(f), f.points, direction)[chosen] + first
-    compare.close(second, expected, bound=0.0, dtype=torch.float64, what="second derivative")
+    hooks.check_multiplied(product, x, f, chosen)
 
 
 def shorter(gradient):

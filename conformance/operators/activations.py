@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from conformance.evidence import tensors_in
 from conformance.operators.arguments import SMOOTH, operand, unary_calls
+from conformance.operators.functional import functional, rejecting
 from conformance.operators.operator import (
     Call,
     Calls,
@@ -35,20 +36,11 @@ def _choice(*values: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from(values)
 
 
-def _functional(name: str, function: Reference, **changes: Any) -> Operator:
+def _activation(name: str, function: Reference, **changes: Any) -> Operator:
     """An entry of ``torch.nn.functional``, of one operand and numbers."""
     options = changes.pop("options", None)
-    given: dict[str, Any] = {
-        "name": f"nn.functional.{name}",
-        "calls": unary_calls(shape=_SHAPES, options=options),
-        "reference": function,
-        "analytic": function,
-        "kind": "regimes",
-        "smooth": "far",
-        "ulps": 8,
-        "derivative_ulps": 64,
-    }
-    return Operator(**{**given, **changes})
+    calls = changes.pop("calls", unary_calls(shape=_SHAPES, options=options))
+    return functional(name, calls, function, **{"kind": "regimes", "smooth": "far", **changes})
 
 
 def relu6_in_place(x: torch.Tensor) -> torch.Tensor:
@@ -76,7 +68,7 @@ def hardswish_in_place(x: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.hardswish(x, inplace=True)
 
 
-_HARDSWISH = _functional(
+_HARDSWISH = _activation(
     "hardswish",
     reference.hardswish,
     ulps=4,
@@ -86,14 +78,14 @@ _HARDSWISH = _functional(
 )
 
 _PIECES = (
-    _functional(
+    _activation(
         "relu", reference.relu, ulps=EXACT, dtypes=("real",),
         spellings=("relu", "Tensor.relu"), in_place="Tensor.relu_",
     ),
-    _functional(
+    _activation(
         "relu6", reference.relu6, ulps=EXACT, dtypes=("real",), in_place=relu6_in_place,
     ),
-    _functional(
+    _activation(
         "hardtanh", reference.hardtanh, ulps=EXACT, in_place="nn.functional.hardtanh_",
         options={"min_val": _choice(-2.0, -0.5), "max_val": _choice(2.0, 0.5)},
         rejections={
@@ -104,12 +96,12 @@ _PIECES = (
             ),
         },
     ),
-    _functional(
+    _activation(
         "leaky_relu", reference.leaky_relu, ulps=2, kind="finite",
         in_place="nn.functional.leaky_relu_",
         options={"negative_slope": _choice(0.25, 2.0, 0.0)},
     ),
-    _functional(
+    _activation(
         "rrelu", reference.rrelu, ulps=4, kind="finite",
         excused={"vmap": "torch has no batching rule for what may be random"},
         spellings=("rrelu",), in_place="nn.functional.rrelu_",
@@ -125,18 +117,18 @@ _PIECES = (
         },
     ),
     *in_double(
-        _functional(
+        _activation(
             "hardsigmoid", reference.hardsigmoid, ulps=4, in_place=hardsigmoid_in_place,
             excused={"second-derivative": "torch does not differentiate hardsigmoid twice"},
         ),
         derivative_ulps=2.0**27,  # the slope 1 / 6 is rounded to single precision
     ),
     _HARDSWISH,
-    _functional(
+    _activation(
         "hardshrink", reference.hardshrink, ulps=EXACT, kind="finite",
         spellings=("hardshrink", "Tensor.hardshrink"), options={"lambd": _choice(1.0, 0.0)},
     ),
-    _functional(
+    _activation(
         "softshrink", reference.softshrink, ulps=1, kind="finite",
         options={"lambd": _choice(1.0, 0.0)},
         rejections={
@@ -160,7 +152,7 @@ def _gelu_calls(dtype: torch.dtype, kind: str) -> st.SearchStrategy[Call]:
 
 _ONEDNN = (torch.float32, torch.bfloat16)
 
-_GELU = _functional(
+_GELU = _activation(
     "gelu", reference.gelu, magnitude=reference.gelu_magnitude, kind="finite",
     smooth="away-from-kinks", derivative_ulps=2048,
     calls=_gelu_calls,
@@ -184,15 +176,15 @@ _GELU_OF_MATRICES = replace(
 )
 
 _CURVES = (
-    _functional(
+    _activation(
         "elu", reference.elu, magnitude=reference.elu_magnitude,
         in_place="nn.functional.elu_", options={"alpha": _choice(0.5, 2.0)},
     ),
-    _functional(
+    _activation(
         "selu", reference.selu, magnitude=reference.selu_magnitude,
         spellings=("selu",), in_place="nn.functional.selu_",
     ),
-    _functional(
+    _activation(
         "celu", reference.celu, magnitude=reference.elu_magnitude,
         spellings=("celu",), in_place="nn.functional.celu_",
         options={"alpha": _choice(0.5, 2.0)},
@@ -204,24 +196,24 @@ _CURVES = (
         },
     ),
     _GELU,
-    _functional(
+    _activation(
         "silu", reference.silu, magnitude=reference.silu_magnitude, kind="finite",
         derivative_ulps=512, in_place=silu_in_place,
     ),
-    _functional(
+    _activation(
         "mish", reference.mish, magnitude=reference.mish_magnitude, kind="finite",
         derivative_ulps=512, in_place=mish_in_place,
     ),
-    _functional(
+    _activation(
         "softplus", reference.softplus, magnitude=reference.softplus_magnitude,
         options={"beta": _choice(2.0, 0.5), "threshold": _choice(1.0, 0.0)},
     ),
-    _functional(
+    _activation(
         "logsigmoid", reference.logsigmoid, magnitude=reference.logsigmoid_magnitude,
         smooth="away-from-kinks",
     ),
-    _functional("softsign", reference.softsign, kind="finite"),
-    _functional(
+    _activation("softsign", reference.softsign, kind="finite"),
+    _activation(
         "tanhshrink", reference.tanhshrink, magnitude=reference.tanhshrink_magnitude,
         derivative_ulps=256,
     ),
@@ -252,12 +244,12 @@ def _glu_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
 
 
 _OTHERS = (
-    _functional(
+    _activation(
         "threshold", reference.threshold, calls=_threshold_calls, ulps=EXACT, kind="finite",
         dtypes=("floating", torch.int64, torch.int32, torch.int16, torch.int8),
         spellings=("threshold",), in_place="nn.functional.threshold_",
     ),
-    _functional(
+    _activation(
         "prelu", reference.prelu, calls=_prelu_calls, ulps=1, kind="finite",
         spellings=("prelu",),
         rejections={
@@ -273,7 +265,7 @@ _OTHERS = (
             ),
         },
     ),
-    _functional(
+    _activation(
         "glu", reference.glu, calls=_glu_calls, kind="nonfinite", smooth="away-from-kinks",
         excused={"over-forward": "torch does not differentiate its tangent in reverse mode"},
         rejections={
@@ -325,29 +317,18 @@ def _unsigned_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
 def _softmax(
     name: str, function: Reference, magnitude: Reference, *aliases: str, **changes: Any
 ) -> Operator:
+    beyond = rejecting(
+        f"{name}(x, -2)", f"{name}(x, -3)", "IndexError", "Dimension out of range", x=(2, 3)
+    )
     given: dict[str, Any] = {
-        "name": f"nn.functional.{name}",
-        "calls": _softmax_calls,
-        "reference": function,
-        "analytic": function,
-        "magnitude": magnitude,
         "result": given_dtype,
         "mixed": _casting_calls(_INTEGERS),
         "kind": "regimes",
-        "ulps": 8,
         "derivative_ulps": 256,
         "spellings": aliases,
-        "rejections": {
-            "dim": Rejection(
-                f"torch.nn.functional.{name}(x, -2)",
-                f"torch.nn.functional.{name}(x, -3)",
-                "IndexError",
-                "Dimension out of range",
-                _ONE,
-            )
-        },
+        "rejections": {"dim": beyond},
     }
-    return Operator(**{**given, **changes})
+    return functional(name, _softmax_calls, function, magnitude, **{**given, **changes})
 
 
 _SOFTMIN = _softmax(

@@ -9,6 +9,7 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.arguments import operand
+from conformance.operators.functional import functional, rejecting
 from conformance.operators.operator import VALUE_ALONE, Call, Calls, Operator, Rejection
 from conformance.reference import attention as reference
 from strategies.devices import current_device
@@ -59,31 +60,27 @@ def _calls(masked: str = "", grouped: bool = False, negative: bool = False) -> C
     return calls
 
 
+_NAME = "scaled_dot_product_attention"
+
+
 def _attention(variant: str, calls: Calls, **changes: Any) -> Operator:
     given: dict[str, Any] = {
-        "name": "nn.functional.scaled_dot_product_attention",
         "variant": variant,
-        "calls": calls,
-        "reference": reference.scaled_dot_product_attention,
-        "analytic": reference.scaled_dot_product_attention,
         "magnitude": reference.attention_size,
         "dtypes": (torch.float32, torch.float64),
         "kind": "unit",
         "smooth": "unit",
-        "ulps": 8,
         "normwise": True,
         "derivative_ulps": 256,
         "slope": 2.0,  # of a softmax whose values are below 1
         "excused": {"second-derivative": "torch's fused kernel has none; see the added mask"},
     }
-    return Operator(**{**given, **changes})
+    return functional(_NAME, calls, reference.scaled_dot_product_attention, **{**given, **changes})
 
 
 def _rejecting(legal: str, illegal: str, message: str, error: str = "RuntimeError") -> Rejection:
-    name = "torch.nn.functional.scaled_dot_product_attention"
-    call, mistake = f"{name}({legal})", f"{name}({illegal})"
-    x = (torch.float32, (1, 2, 3, 4))
-    return Rejection(call, mistake, error, message, {"x": x, "m": (torch.float32, (3, 3))})
+    call, mistake = f"{_NAME}({legal})", f"{_NAME}({illegal})"
+    return rejecting(call, mistake, error, message, x=(1, 2, 3, 4), m=(3, 3))
 
 
 OPERATORS = (

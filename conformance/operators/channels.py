@@ -8,8 +8,9 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.arguments import SMOOTH, operand
+from conformance.operators.functional import NORMALIZED, functional, rejecting
 from conformance.operators.moving import moved_operand, moving
-from conformance.operators.operator import VALUE_ALONE, Call, Calls, Operator, Rejection
+from conformance.operators.operator import VALUE_ALONE, Call, Calls
 from conformance.reference import channels as reference
 from strategies import tensors
 from strategies.shapes import Shape
@@ -80,68 +81,52 @@ def _time_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     return Call((*operands, *draw(st.sampled_from(((), (0,), (1,), (2,))))), {})
 
 
-def _layer(name: str, calls: Calls, function: Any, size: Any, **changes: Any) -> Operator:
-    given: dict[str, Any] = {
-        "name": f"nn.functional.{name}", "calls": calls, "reference": function,
-        "analytic": function, "magnitude": size, "kind": "dyadic", "ulps": 16,
-        "normwise": True, "derivative_ulps": 256,
-    }  # fmt: skip
-    return Operator(**{**given, **changes})
-
-
-def _rejecting(legal: str, illegal: str, message: str, error: str, **shapes: Shape) -> Rejection:
-    call, mistake = (f"torch.nn.functional.{text}" for text in (legal, illegal))
-    named = {name: (torch.float32, shape) for name, shape in shapes.items()}
-    return Rejection(call, mistake, error, message, named)
-
-
 OPERATORS = (
     moving(
         "nn.functional.channel_shuffle", _shuffled_calls, reference.channel_shuffle,
         spellings=("channel_shuffle", "nn.functional.native_channel_shuffle"),
         rejections={
-            "groups": _rejecting(
+            "groups": rejecting(
                 "channel_shuffle(x, 2)", "channel_shuffle(x, 3)",
-                "divisible by groups", "RuntimeError", x=(1, 4, 2)),
-            "none": _rejecting(
+                "RuntimeError", "divisible by groups", x=(1, 4, 2)),
+            "none": rejecting(
                 "channel_shuffle(x, 1)", "channel_shuffle(x, 0)",
-                "positive|must be greater", "RuntimeError", x=(1, 4, 2)),
-            "rank": _rejecting(
+                "RuntimeError", "positive|must be greater", x=(1, 4, 2)),
+            "rank": rejecting(
                 "channel_shuffle(x, 2)", "channel_shuffle(x[..., 0], 2)",
-                "> 2 dims", "RuntimeError", x=(1, 4, 2)),
+                "RuntimeError", "> 2 dims", x=(1, 4, 2)),
         },
     ),
-    _layer(
-        "local_response_norm", _neighbour_calls((1, 3, 5)), reference.local_response_norm, None,
-        docs="torch.nn.LocalResponseNorm",
+    functional(
+        "local_response_norm", _neighbour_calls((1, 3, 5)), reference.local_response_norm,
+        docs="torch.nn.LocalResponseNorm", **NORMALIZED,
         rejections={
-            "rank": _rejecting(
+            "rank": rejecting(
                 "local_response_norm(x, 1)", "local_response_norm(x[0], 1)",
-                "Expected 3D or higher", "ValueError", x=(1, 2, 2)),
+                "ValueError", "Expected 3D or higher", x=(1, 2, 2)),
         },
     ),
-    _layer(
-        "local_response_norm", _neighbour_calls((2, 4)), reference.local_response_norm, None,
-        variant="even", docs="torch.nn.LocalResponseNorm", excused=VALUE_ALONE,
+    functional(
+        "local_response_norm", _neighbour_calls((2, 4)), reference.local_response_norm,
+        variant="even", docs="torch.nn.LocalResponseNorm", excused=VALUE_ALONE, **NORMALIZED,
     ),
-    _layer(
+    functional(
         "instance_norm", _instance_calls(False), reference.instance_norm,
-        reference.instance_norm_size, docs="torch.nn.InstanceNorm1d", spellings=(),
+        reference.instance_norm_size, docs="torch.nn.InstanceNorm1d", spellings=(), **NORMALIZED,
         rejections={
-            "single": _rejecting(
+            "single": rejecting(
                 "instance_norm(x)", "instance_norm(x[..., :1])",
-                "more than 1 spatial element", "ValueError", x=(2, 2, 2)),
+                "ValueError", "more than 1 spatial element", x=(2, 2, 2)),
         },
     ),
-    _layer(
+    functional(
         "instance_norm", _instance_calls(True), reference.instance_norm_running,
         reference.instance_norm_running_size, variant="running", constants=(1, 2),
-        docs="torch.nn.InstanceNorm1d",
+        docs="torch.nn.InstanceNorm1d", **NORMALIZED,
     ),
-    _layer(
+    functional(
         "conv_tbc", _time_calls, reference.time_convolution, reference.time_convolution_size,
-        spellings=("conv_tbc",), normwise=False, derivative_ulps=64, ulps=8,
-        docs="nn.functional.html#convolution-functions",
+        spellings=("conv_tbc",), docs="nn.functional.html#convolution-functions",
         excused=dict.fromkeys(
             ("vmap", "second-derivative"), "it takes row-major memory alone: see its layouts"
         ),

@@ -9,7 +9,8 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.arguments import SMOOTH, operand
-from conformance.operators.operator import Call, Calls, Dtypes, Operator, Rejection
+from conformance.operators.functional import NORMALIZED, functional, rejecting
+from conformance.operators.operator import Call, Calls, Dtypes, Operator
 from conformance.reference import layers as reference
 from strategies import tensors
 from strategies.devices import current_device
@@ -204,63 +205,42 @@ def _embedding_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
     return Call((indices, draw(operand(dtype, kind, (rows, draw(_SIDES))))), padding)
 
 
-def _layer(name: str, calls: Calls, function: Any, size: Any = None, **changes: Any) -> Operator:
-    given: dict[str, Any] = {
-        "name": f"nn.functional.{name}",
-        "calls": calls,
-        "reference": function,
-        "analytic": function,
-        "magnitude": size,
-        "kind": "dyadic",
-        "ulps": 8,
-        "derivative_ulps": 64,
-    }
-    return Operator(**{**given, **changes})
-
-
-def _rejecting(legal: str, illegal: str, error: str, message: str, **shapes: Shape) -> Rejection:
-    call, mistake = (f"torch.nn.functional.{text}" for text in (legal, illegal))
-    return Rejection(
-        call, mistake, error, message, {n: (torch.float32, s) for n, s in shapes.items()}
-    )
-
-
 def _convolutions(rank: int) -> tuple[Operator, Operator]:
     x, w = (1, 4, *[3] * rank), (2, 4, *[2] * rank)
     name, other = f"conv{rank}d", f"conv_transpose{rank}d"
     return (
-        _layer(
+        functional(
             name, _convolution_calls(rank), reference.convolution, reference.convolution_size,
             spellings=(name,),
             rejections={
-                "channels": _rejecting(
+                "channels": rejecting(
                     f"{name}(x, w)", f"{name}(x[:, :3], w)", "RuntimeError",
                     "to have 4 channels, but got 3", x=x, w=w),
-                "kernel": _rejecting(
+                "kernel": rejecting(
                     f"{name}(x, w)", f"{name}(x[..., :1], w)", "RuntimeError",
                     "Kernel size can't be greater than actual input size", x=x, w=w),
-                "groups": _rejecting(
+                "groups": rejecting(
                     f"{name}(x, w[:, :2], groups=2)", f"{name}(x, w[:1, :2], groups=2)",
                     "RuntimeError", "divisible by|at least", x=x, w=w),
-                "stride": _rejecting(
+                "stride": rejecting(
                     f"{name}(x, w, stride=1)", f"{name}(x, w, stride=0)", "RuntimeError",
                     "non-positive stride", x=x, w=w),
-                "padding": _rejecting(
+                "padding": rejecting(
                     f"{name}(x, w, padding=0)", f"{name}(x, w, padding=-1)", "RuntimeError",
                     "negative padding", x=x, w=w),
-                "same": _rejecting(
+                "same": rejecting(
                     f"{name}(x, w, padding='same')", f"{name}(x, w, padding='same', stride=2)",
                     "RuntimeError", "padding='same' is not supported for strided", x=x, w=w),
-                "bias": _rejecting(
+                "bias": rejecting(
                     f"{name}(x, w, w.flatten()[:2])", f"{name}(x, w, w.flatten()[:3])",
                     "RuntimeError", "expected bias", x=x, w=w),
             },
         ),
-        _layer(
+        functional(
             other, _transposed_calls(rank), reference.transposed_convolution,
             reference.transposed_size, spellings=(other,),
             rejections={
-                "output_padding": _rejecting(
+                "output_padding": rejecting(
                     f"{other}(x, w, stride=2, output_padding=1)",
                     f"{other}(x, w, stride=2, output_padding=2)",
                     "RuntimeError", "output padding must be smaller", x=x, w=(4, *w[1:])),
@@ -269,26 +249,24 @@ def _convolutions(rank: int) -> tuple[Operator, Operator]:
     )  # fmt: skip
 
 
-_NORMALIZED = {"normwise": True, "derivative_ulps": 256, "ulps": 16}
-
 PRODUCTS = (
-    _layer(
+    functional(
         "linear", _linear_calls, reference.linear, reference.linear_size,
         dtypes=("floating", "complex", torch.int64),
         rejections={
-            "features": _rejecting(
+            "features": rejecting(
                 "linear(x, w)", "linear(x[:, :2], w)", "RuntimeError",
                 "shapes cannot be multiplied|mat1 and mat2", x=(2, 3), w=(4, 3)),
         },
     ),
-    _layer(
+    functional(
         "bilinear", _bilinear_calls, reference.bilinear, reference.bilinear_size,
         spellings=("bilinear",),
         rejections={
-            "features": _rejecting(
+            "features": rejecting(
                 "bilinear(x, x, w)", "bilinear(x, x[:, :2], w)", "RuntimeError",
                 "size does not match", x=(2, 3), w=(4, 3, 3)),
-            "batch": _rejecting(
+            "batch": rejecting(
                 "bilinear(x, x, w)", "bilinear(x, x[:1], w)", "RuntimeError",
                 "input batch dimensions do not match", x=(2, 3), w=(4, 3, 3)),
         },
@@ -296,40 +274,40 @@ PRODUCTS = (
 )  # fmt: skip
 
 NORMALIZATIONS = (
-    _layer(
+    functional(
         "layer_norm", _layer_norm_calls, reference.layer_norm, reference.layer_norm_size,
-        spellings=("layer_norm",), **_NORMALIZED,
+        spellings=("layer_norm",), **NORMALIZED,
         rejections={
-            "shape": _rejecting(
+            "shape": rejecting(
                 "layer_norm(x, (3,))", "layer_norm(x, (2,))", "RuntimeError",
                 "Given normalized_shape", x=(2, 3)),
-            "weight": _rejecting(
+            "weight": rejecting(
                 "layer_norm(x, (3,), x[0])", "layer_norm(x, (3,), x[0, :2])", "RuntimeError",
                 "Expected weight to be of same shape", x=(2, 3)),
         },
     ),
-    _layer(
-        "rms_norm", _rms_norm_calls, reference.rms_norm, spellings=("rms_norm",), **_NORMALIZED,
+    functional(
+        "rms_norm", _rms_norm_calls, reference.rms_norm, spellings=("rms_norm",), **NORMALIZED,
     ),
-    _layer(
+    functional(
         "group_norm", _group_norm_calls, reference.group_norm, reference.group_norm_size,
-        **_NORMALIZED,
+        **NORMALIZED,
         rejections={
-            "groups": _rejecting(
+            "groups": rejecting(
                 "group_norm(x, 2)", "group_norm(x, 3)", "RuntimeError",
                 "divisible by num_groups", x=(2, 4, 2)),
         },
     ),
-    _layer(
+    functional(
         "batch_norm", _batch_norm_calls(False), reference.batch_norm, reference.batch_norm_size,
-        constants=(1, 2), variant="evaluated", **_NORMALIZED,
+        constants=(1, 2), variant="evaluated", **NORMALIZED,
     ),
-    _layer(
+    functional(
         "batch_norm", _batch_norm_calls(True), reference.batch_norm, reference.batch_norm_size,
-        variant="trained", **_NORMALIZED,
+        variant="trained", **NORMALIZED,
         excused={"meta": "how the result lies in memory depends on the device's kernel"},
         rejections={
-            "single": _rejecting(
+            "single": rejecting(
                 "batch_norm(x, None, None, training=True)",
                 "batch_norm(x[:1], None, None, training=True)", "ValueError",
                 "Expected more than 1 value per channel", x=(2, 3)),
@@ -343,7 +321,7 @@ def of_weights(call: Call) -> Dtypes:
     return Dtypes(None, (call.arguments[1].dtype,))
 
 
-_EMBEDDING = _layer(
+_EMBEDDING = functional(
     "embedding", _embedding_calls, reference.embedding, kind="any", ulps=0,
     analytic=reference.embedding_learned, result=of_weights,
     excused={

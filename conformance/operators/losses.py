@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from conformance.operators.functional import functional
 from conformance.operators.losses_arguments import (
     ANY,
     BETWEEN,
@@ -62,17 +63,7 @@ def loss_entry(name: str, calls: Calls, reference: Reference, **changes: Any) ->
     rejections: Mapping[str, Rejection] = rejecting(
         name, *changes.pop("rejected", ()), **changes.pop("tensors", PAIR)
     )
-    given: dict[str, Any] = {
-        "name": f"nn.functional.{name}",
-        "calls": calls,
-        "reference": reference,
-        "analytic": reference,
-        "kind": "dyadic",
-        "ulps": 8,
-        "derivative_ulps": 64,
-        "rejections": rejections,
-    }
-    return Operator(**{**given, **changes})
+    return functional(name, calls, reference, **{"rejections": rejections, **changes})
 
 
 def _pointwise(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from conformance.evidence import tensors_in
 from conformance.operators.arguments import operand
+from conformance.operators.functional import functional, rejecting
 from conformance.operators.operator import Call, Calls, Dtypes, Operator, Rejection
 from conformance.reference import pooling as reference
 from strategies import tensors
@@ -104,17 +105,12 @@ def with_places(call: Call) -> Dtypes:
 
 
 def _pooling(name: str, calls: Calls, function: Any, **changes: Any) -> Operator:
-    given: dict[str, Any] = {
-        "name": f"nn.functional.{name}", "calls": calls, "reference": function,
-        "analytic": function, "kind": "dyadic", "ulps": 4, "derivative_ulps": 16,
-    }  # fmt: skip
-    return Operator(**{**given, **changes})
+    return functional(name, calls, function, **{"ulps": 4, "derivative_ulps": 16, **changes})
 
 
 def _rejection(name: str, legal: str, illegal: str, message: str, rank: int) -> Rejection:
-    x = {"x": (torch.float32, (1, 2, *[4] * rank))}
-    call, mistake = (f"torch.nn.functional.{name}({text})" for text in (legal, illegal))
-    return Rejection(call, mistake, "RuntimeError", message, x)
+    call, mistake = f"{name}({legal})", f"{name}({illegal})"
+    return rejecting(call, mistake, "RuntimeError", message, x=(1, 2, *[4] * rank))
 
 
 def _of_rank(rank: int) -> tuple[Operator, ...]:

@@ -8,6 +8,7 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.arguments import operand
+from conformance.operators.functional import functional, rejecting
 from conformance.operators.operator import VALUE_ALONE, Call, Calls, Operator, Rejection
 from conformance.reference import interpolation as reference
 
@@ -112,23 +113,17 @@ def _kept_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
 
 def _entry(variant: str, calls: Calls, **changes: Any) -> Operator:
     given: dict[str, Any] = {
-        "name": "nn.functional.interpolate",
         "variant": variant,
-        "calls": calls,
-        "reference": reference.interpolate,
-        "analytic": reference.interpolate,
         "magnitude": reference.interpolate_size,
-        "kind": "dyadic",
         "ulps": 16,
         "normwise": True,
-        "derivative_ulps": 64,
     }
-    return Operator(**{**given, **changes})
+    return functional("interpolate", calls, reference.interpolate, **{**given, **changes})
 
 
 def _rejecting(legal: str, illegal: str, message: str, error: str = "ValueError") -> Rejection:
-    call, mistake = (f"torch.nn.functional.interpolate({text})" for text in (legal, illegal))
-    return Rejection(call, mistake, error, message, {"x": (torch.float32, (1, 2, 4, 3))})
+    call, mistake = f"interpolate({legal})", f"interpolate({illegal})"
+    return rejecting(call, mistake, error, message, x=(1, 2, 4, 3))
 
 
 _EXACT: dict[str, Any] = {"ulps": 0, "magnitude": None, "dtypes": ("floating", torch.uint8)}

@@ -9,7 +9,8 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.arguments import SMOOTH, operand
-from conformance.operators.operator import VALUE_ALONE, Call, Calls, Operator, Rejection
+from conformance.operators.functional import functional, rejecting
+from conformance.operators.operator import VALUE_ALONE, Call, Calls, Operator
 from conformance.reference import sampling as reference
 from strategies.devices import current_device
 from strategies.shapes import Shape
@@ -83,18 +84,10 @@ def _affine_calls(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
 
 def _sampling(variant: str, calls: Calls, **changes: Any) -> Operator:
     given: dict[str, Any] = {
-        "name": "nn.functional.grid_sample", "variant": variant, "calls": calls,
-        "reference": reference.grid_sample, "analytic": reference.grid_sample,
-        "magnitude": reference.sampled_size, "kind": "dyadic", "ulps": 4, "normwise": True,
+        "variant": variant, "magnitude": reference.sampled_size, "ulps": 4, "normwise": True,
         "derivative_ulps": 256, "slope": 8.0, "dtypes": ("split",),
     }  # fmt: skip
-    return Operator(**{**given, **changes})
-
-
-def _rejecting(legal: str, illegal: str, message: str, error: str, **shapes: Shape) -> Rejection:
-    call, mistake = (f"torch.nn.functional.{text}" for text in (legal, illegal))
-    named = {name: (torch.float32, shape) for name, shape in shapes.items()}
-    return Rejection(call, mistake, error, message, named)
+    return functional("grid_sample", calls, reference.grid_sample, **{**given, **changes})
 
 
 _IMAGE = {"x": (1, 1, 2, 2), "g": (1, 2, 2, 2)}
@@ -102,26 +95,26 @@ OPERATORS = (
     _sampling(
         "", _grid_calls("bilinear", (2, 2, 3)),
         rejections={
-            "mode": _rejecting(
+            "mode": rejecting(
                 "grid_sample(x, g, 'nearest', align_corners=False)",
                 "grid_sample(x, g, 'linear', align_corners=False)",
-                "mode to be 'bilinear', 'nearest' or 'bicubic'", "ValueError", **_IMAGE),
-            "padding": _rejecting(
+                "ValueError", "mode to be 'bilinear', 'nearest' or 'bicubic'", **_IMAGE),
+            "padding": rejecting(
                 "grid_sample(x, g, padding_mode='border', align_corners=False)",
                 "grid_sample(x, g, padding_mode='reflect', align_corners=False)",
-                "padding_mode to be 'zeros', 'border', or 'reflection'", "ValueError", **_IMAGE),
-            "places": _rejecting(
+                "ValueError", "padding_mode to be 'zeros', 'border', or 'reflection'", **_IMAGE),
+            "places": rejecting(
                 "grid_sample(x, g, align_corners=False)",
                 "grid_sample(x, g[..., :1], align_corners=False)",
-                "to have size 2 in last dimension|size 2 in last", "RuntimeError", **_IMAGE),
-            "batch": _rejecting(
+                "RuntimeError", "to have size 2 in last dimension|size 2 in last", **_IMAGE),
+            "batch": rejecting(
                 "grid_sample(x, g, align_corners=False)",
                 "grid_sample(x, torch.cat([g, g]), align_corners=False)",
-                "same batch size", "RuntimeError", **_IMAGE),
-            "cubic": _rejecting(
+                "RuntimeError", "same batch size", **_IMAGE),
+            "cubic": rejecting(
                 "grid_sample(v, g, align_corners=False)",
                 "grid_sample(v, g, 'bicubic', align_corners=False)",
-                "bicubic interpolation only supports 4D", "RuntimeError",
+                "RuntimeError", "bicubic interpolation only supports 4D",
                 v=(1, 1, 2, 2, 2), g=(1, 1, 1, 1, 3)),
         },
     ),
@@ -130,19 +123,18 @@ OPERATORS = (
     _sampling("bicubic", _grid_calls("bicubic", (2,)), ulps=8, slope=16.0),
     _sampling("missing", _grid_calls("bilinear", (2,), missing=True), excused=VALUE_ALONE),
     _sampling("missing-nearest", _grid_calls("nearest", (2,), missing=True), excused=VALUE_ALONE),
-    Operator(
-        name="nn.functional.affine_grid", calls=_affine_calls, reference=reference.affine_grid,
-        analytic=reference.affine_grid, magnitude=reference.affine_size, kind="dyadic", ulps=8,
-        derivative_ulps=64, dtypes=("split",),
+    functional(
+        "affine_grid", _affine_calls, reference.affine_grid, reference.affine_size,
+        dtypes=("split",),
         rejections={
-            "matrix": _rejecting(
+            "matrix": rejecting(
                 "affine_grid(t, (1, 1, 2, 2), align_corners=False)",
                 "affine_grid(t[:, :1], (1, 1, 2, 2), align_corners=False)",
-                "Nx2x3", "ValueError", t=(1, 2, 3)),
-            "size": _rejecting(
+                "ValueError", "Nx2x3", t=(1, 2, 3)),
+            "size": rejecting(
                 "affine_grid(t, (1, 1, 2, 2), align_corners=False)",
                 "affine_grid(t, (1, 1, 2, 0), align_corners=False)",
-                "non-zero, positive output size", "ValueError", t=(1, 2, 3)),
+                "ValueError", "non-zero, positive output size", t=(1, 2, 3)),
         },
     ),
 )  # fmt: skip

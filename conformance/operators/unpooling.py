@@ -10,7 +10,8 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.arguments import operand
-from conformance.operators.operator import VALUE_ALONE, Call, Calls, Operator, Rejection
+from conformance.operators.functional import functional, rejecting
+from conformance.operators.operator import VALUE_ALONE, Call, Calls, Operator
 from conformance.operators.pooling import BEFORE, BEFORE_THREE, each_side, sizes_of
 from conformance.reference import pooling as reference
 from conformance.reference.layers import of_each
@@ -91,19 +92,6 @@ def _unpooling_calls(rank: int) -> Calls:
     return calls
 
 
-def _pooling(name: str, calls: Calls, function: Any, **changes: Any) -> Operator:
-    given: dict[str, Any] = {
-        "name": f"nn.functional.{name}", "calls": calls, "reference": function,
-        "analytic": function, "ulps": 8, "derivative_ulps": 64,
-    }  # fmt: skip
-    return Operator(**{**given, **changes})
-
-
-def _rejection(legal: str, illegal: str, error: str, message: str, **tensors: Any) -> Rejection:
-    call, mistake = (f"torch.nn.functional.{text}" for text in (legal, illegal))
-    return Rejection(call, mistake, error, message, tensors)
-
-
 def _of_rank(rank: int) -> tuple[Operator, ...]:
     power, unpool = f"lp_pool{rank}d", f"max_unpool{rank}d"
     raised = partial(reference.power_pool, rank=rank)
@@ -113,34 +101,34 @@ def _of_rank(rank: int) -> tuple[Operator, ...]:
     i = (torch.int64, (1, 2, *[2] * rank))
     return (
         # Where a window's sum is zero the gradient is documented as zero, for want of a limit.
-        _pooling(power, _power_calls(rank, _ANY_SIGN), raised, kind="dyadic", smooth="positive",
+        functional(power, _power_calls(rank, _ANY_SIGN), raised, kind="dyadic", smooth="positive",
                  magnitude=size, docs=page),
-        _pooling(power, _power_calls(rank, _POSITIVE), raised, kind="positive", smooth="positive",
+        functional(power, _power_calls(rank, _POSITIVE), raised, kind="positive", smooth="positive",
                  variant="positive", docs=page, magnitude=size, excused=VALUE_ALONE),
-        _pooling(power, _power_calls(rank, st.just(math.inf)), raised, kind="dyadic", ulps=0.25,
+        functional(power, _power_calls(rank, st.just(math.inf)), raised, kind="dyadic", ulps=0.25,
                  smooth="distinct", variant="infinite", docs=page, excused=VALUE_ALONE),
-        _pooling(power, _power_calls(rank, _POSITIVE, beyond=True), raised, kind="positive",
+        functional(power, _power_calls(rank, _POSITIVE, beyond=True), raised, kind="positive",
                  smooth="positive", variant="beyond", docs=page, magnitude=size,
                  excused=VALUE_ALONE),
-        _pooling(
+        functional(
             unpool, _unpooling_calls(rank), partial(reference.max_unpool, rank=rank), kind="any",
             ulps=0, derivative_ulps=0.0,
             rejections={
-                "size": _rejection(
+                "size": rejecting(
                     f"{unpool}(x, i, 2, output_size={(4,) * rank})",
                     f"{unpool}(x, i, 2, output_size={(7,) * rank})",
                     "ValueError", "invalid output_size", x=x, i=i),
-                "length": _rejection(
+                "length": rejecting(
                     f"{unpool}(x, i, 2, output_size={(4,) * rank})",
                     f"{unpool}(x, i, 2, output_size={(4,) * (rank + 1)})",
                     "ValueError", "output_size should be a sequence containing", x=x, i=i),
-                "indices": _rejection(
+                "indices": rejecting(
                     f"{unpool}(x, i, 2)", f"{unpool}(x, i[..., :1], 2)", "RuntimeError",
                     "same|shape", x=x, i=i),
-                "dtype": _rejection(
+                "dtype": rejecting(
                     f"{unpool}(x, i, 2)", f"{unpool}(x, i.int(), 2)", "RuntimeError",
                     "int64", x=x, i=i),
-                "beyond": _rejection(
+                "beyond": rejecting(
                     f"{unpool}(x, i, 2)", f"{unpool}(x, i + 1000, 2)", "RuntimeError",
                     "invalid max index|[Ff]ound an invalid", x=x, i=i),
             },

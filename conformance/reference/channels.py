@@ -29,46 +29,30 @@ def local_response_norm(
     return np.asarray(x * (k + alpha / size * sums) ** -beta)
 
 
-def instance_norm(
-    x: Array, weight: Array | None = None, bias: Array | None = None, eps: float = 1e-5
-) -> Array:
+def instance_norm(x: Array, **affine: Any) -> Array:
     """Return each channel of each sample normalized by its own mean and variance."""
-    return layers.group_norm(x, x.shape[1], weight, bias, eps)
+    return layers.group_norm(x, x.shape[1], **affine)
 
 
-def instance_norm_size(
-    x: Array, weight: Array | None = None, bias: Array | None = None, eps: float = 1e-5
-) -> Array:
+def instance_norm_size(x: Array, **affine: Any) -> Array:
     """Return the sizes that rounding of :func:`instance_norm` is in units of."""
-    return layers.group_norm_size(x, x.shape[1], weight, bias, eps)
+    return layers.group_norm_size(x, x.shape[1], **affine)
 
 
 def instance_norm_running(
-    x: Array,
-    running_mean: Array,
-    running_var: Array,
-    weight: Array | None = None,
-    bias: Array | None = None,
-    use_input_stats: bool = False,
-    eps: float = 1e-5,
+    x: Array, mean: Array, variance: Array, *, use_input_stats: bool, **affine: Any
 ) -> Array:
     """Return each channel normalized by the statistics that are given."""
     assert not use_input_stats
-    return layers.batch_norm(x, running_mean, running_var, weight, bias, eps=eps)
+    return layers.batch_norm(x, mean, variance, **affine)
 
 
 def instance_norm_running_size(
-    x: Array,
-    running_mean: Array,
-    running_var: Array,
-    weight: Array | None = None,
-    bias: Array | None = None,
-    use_input_stats: bool = False,
-    eps: float = 1e-5,
+    x: Array, mean: Array, variance: Array, *, use_input_stats: bool, **affine: Any
 ) -> Array:
     """Return the sizes that rounding of :func:`instance_norm_running` is in units of."""
-    del use_input_stats
-    return layers.batch_norm_size(x, running_mean, running_var, weight, bias, eps=eps)
+    assert not use_input_stats
+    return layers.batch_norm_size(x, mean, variance, **affine)
 
 
 def time_convolution(x: Array, weight: Array, bias: Array, pad: int = 0) -> Array:

@@ -112,8 +112,8 @@ PARTS = (
     _part(
         "Randomness",
         "Seeds, generators, distributions and dropout.",
-        """random_state random_seeding random random_fill random_distributions random_dropout
-        random_layers""",
+        """random_state random_seeding random random_fill random_distributions random_discrete
+        random_dropout random_layers""",
     ),
 )
 

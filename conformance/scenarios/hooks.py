@@ -11,6 +11,8 @@ import torch
 from hypothesis import strategies as st
 
 from conformance import compare
+from conformance.reference import derivatives
+from strategies.functions import Function, numpy_of
 
 EXECUTION = "notes/autograd.html#backward-hooks-execution"
 """Where torch says which hooks run, and in which order."""
@@ -63,6 +65,20 @@ def same_calls(calls: Calls, expected: Expected) -> None:
     for (number, got), (_, want) in zip(calls, expected, strict=True):
         what = f"gradient that hook {number} got"
         compare.close(got, np.asarray(want), bound=0.0, dtype=torch.float64, what=what)
+
+
+def check_multiplied(product: torch.Tensor, leaf: torch.Tensor, f: Function, chosen: int) -> None:
+    """Check the gradient g of a function to one of its leaves x, which a hook multiplied by x.
+
+    It is g x, and the derivative of its sum is H x + g.
+    """
+    first = derivatives.gradient(numpy_of(f), f.points)[chosen]
+    point = f.points[chosen]
+    compare.close(product, first * point, bound=0.0, dtype=torch.float64, what="gradient")
+    (second,) = torch.autograd.grad(product.sum(), [leaf])
+    direction = [p * (number == chosen) for number, p in enumerate(f.points)]
+    expected = derivatives.hessian_product(numpy_of(f), f.points, direction)[chosen] + first
+    compare.close(second, expected, bound=0.0, dtype=torch.float64, what="second derivative")
 
 
 class Applied(torch.nn.Module):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.saboteurs.faults import not_after_exceptions
 from tests.saboteurs.saboteur import Saboteur, replacing
 
 Tensor = torch.Tensor
@@ -52,14 +53,6 @@ def _checks_nan_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setting, "__exit__", leave)
 
 
-def _not_after_exceptions(original: Any) -> Any:
-    def leave(self: Any, kind: Any = None, *rest: Any) -> None:
-        if kind is None:
-            original(self, kind, *rest)
-
-    return leave
-
-
 SABOTEURS = (
     Saboteur(
         "anomaly-passes-twice", "in anomaly mode every pass is made twice",
@@ -81,6 +74,6 @@ SABOTEURS = (
     Saboteur(
         "anomaly-survives-exceptions", "an exception that leaves detect_anomaly leaves it on",
         ("anomaly.detect-restores",), "mode and check_nan after",
-        replacing(detect, "__exit__", _not_after_exceptions),
+        replacing(detect, "__exit__", not_after_exceptions),
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Faults in arithmetic, powers, rounding and extremes."""
+"""Faults in arithmetic, powers and rounding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from tests.saboteurs.gradients import (
     ConjugatedGradient,
     RootOnce,
     ScaledGradient,
-    StridedGradientLost,
     WrongTangent,
     of_dtype,
     through,
@@ -45,24 +44,6 @@ def _halves_away_from_zero(original: Any, x: Any, **keywords: Any) -> Any:
     return torch.where((x.abs() % 1) == 0.5, x.trunc() + x.sign(), original(x))
 
 
-def _minimum_wins(original: Any, x: Any, min: Any = None, max: Any = None, **keywords: Any) -> Any:
-    if isinstance(min, (int, float)) and isinstance(max, (int, float)) and min > max:
-        max = min
-    return original(x, min, max, **keywords)
-
-
-def _nan_of_second_lost(original: Any, x: Any, y: Any, **keywords: Any) -> Any:
-    if not y.is_floating_point():
-        return original(x, y, **keywords)
-    result = original(x, y, **keywords)
-    return torch.where(y.isnan() & ~x.isnan(), x, result)
-
-
-def _nan_of_first_kept(original: Any, x: Any, y: Any, **keywords: Any) -> Any:
-    result = original(x, y, **keywords)
-    return torch.where(x.isnan(), x, result) if x.is_floating_point() else result
-
-
 def _is_batched(x: Any, *_: Any, **__: Any) -> bool:
     return bool(torch._C._functorch.is_batchedtensor(x))
 
@@ -91,6 +72,14 @@ def _rank_zero_decides(original: Any, x: Any, y: Any, **keywords: Any) -> Any:
 
 def _misread(original: Any, x: Any, y: Any, z: Any, **keywords: Any) -> Any:
     return original(x, y.as_strided(y.shape, torch.empty(y.shape).stride(), 0), z, **keywords)
+
+
+def _dividend(original: Any, x: Any, y: Any, **keywords: Any) -> Any:
+    """The remainder by an infinite divisor is the dividend, whatever its sign."""
+    result = original(x, y, **keywords)
+    if isinstance(y, torch.Tensor) and y.is_floating_point() and bool(y.isinf().any()):
+        return torch.where(y.isinf(), x, result)
+    return result
 
 
 def _has_keyword(name: str) -> Callable[..., bool]:
@@ -148,6 +137,11 @@ SABOTEURS = (
         ("operators.value:remainder",), "result",
         replacing(torch, "remainder", where(
             of_dtype(torch.float32, torch.float64), lambda _, x, y, **k: torch.fmod(x, y, **k))),
+    ),
+    Saboteur(
+        "remainder-of-infinite", "the remainder by an infinite divisor is the dividend",
+        ("operators.value:remainder-infinite-divisors",), "result",
+        replacing(torch, "remainder", where(lambda *_, **__: True, _dividend)),
     ),
     Saboteur(
         "remainder-constant-in-divisor", "remainder has no derivative to its divisor",
@@ -297,48 +291,6 @@ SABOTEURS = (
         replacing(torch, "nextafter", where(
             of_dtype(torch.bfloat16),
             lambda original, x, y, **k: torch.where(x == 0, x, original(x, y, **k)))),
-    ),
-    Saboteur(
-        "maximum-drops-nan", "maximum drops a nan of its second operand",
-        ("operators.value:maximum",), "nan",
-        replacing(torch, "maximum", where(lambda *_, **k: not k, _nan_of_second_lost)),
-    ),
-    Saboteur(
-        "fmin-keeps-nan", "fmin gives nan where its first operand is nan",
-        ("operators.value:fmin",), "result",
-        replacing(torch, "fmin", where(lambda *_, **k: not k, _nan_of_first_kept)),
-    ),
-    Saboteur(
-        "minimum-gradient", "the gradient of minimum is lost where it does not lie contiguously",
-        ("operators.vjp:minimum",), "gradient",
-        replacing(torch, "minimum", through(StridedGradientLost)),
-    ),
-    Saboteur(
-        "clamp-lower-bound-wins", "where min is above max, clamp gives min",
-        ("operators.value:clamp",), "result",
-        replacing(torch, "clamp", where(
-            lambda x, min=None, max=None, **_: isinstance(min, (int, float)), _minimum_wins)),
-    ),
-    Saboteur(
-        "clamp-keeps-dtype", "clamp with tensors gives the dtype of its first operand",
-        ("operators.dtype:clamp-tensors",), "dtype",
-        replacing(torch, "clamp", lambda original: lambda x, *a, **k: original(x, *a, **k)
-                  .to(x.dtype)),
-    ),
-    Saboteur(
-        "heaviside-of-negative-zero", "heaviside of -0.0 is 0",
-        ("operators.value:heaviside",), "result",
-        replacing(torch, "heaviside", where(
-            lambda x, y, **k: x.is_floating_point() and not k,
-            lambda original, x, y: torch.where((x == 0) & x.signbit(), 0, original(x, y))
-            .to(x.dtype))),
-    ),
-    Saboteur(
-        "nan-to-num-half-as-bfloat16", "nan_to_num replaces inf in half precision by 2**15",
-        ("operators.value:nan_to_num-half",), "result",
-        replacing(torch, "nan_to_num", where(
-            lambda x, posinf=None, **_: x.dtype == torch.float16 and posinf is None,
-            lambda original, x, **k: original(x, **{**k, "posinf": 2.0**15}))),
     ),
     Saboteur(
         "lerp-weight-gradient", "the gradient of lerp is 0.1 % too large",

@@ -71,6 +71,14 @@ def _repeated_twice(function: Any, *arguments: Any, **keywords: Any) -> Any:
     return (function, *changed), keywords
 
 
+def _constant_keywords(original: Any) -> Any:
+    def checkpoint(function: Any, *arguments: Any, **keywords: Any) -> Any:
+        words = {n: v.detach() if isinstance(v, torch.Tensor) else v for n, v in keywords.items()}
+        return original(function, *arguments, **words)
+
+    return checkpoint
+
+
 SABOTEURS = (
     Saboteur(
         "last-argument-twice", "of three arguments the last gets twice its gradient",
@@ -129,5 +137,10 @@ SABOTEURS = (
         "shared-argument-twice", "a tensor given twice gets one of its gradients twice",
         ("checkpoint.argument-twice:non-reentrant",), "grad of leaf",
         rewriting(checkpoint, "checkpoint", _repeated_twice),
+    ),
+    Saboteur(
+        "checkpoint-constant-keywords", "a checkpoint's keyword tensors get no gradient",
+        ("checkpoint.arguments",), "grad of scale",
+        replacing(checkpoint, "checkpoint", _constant_keywords),
     ),
 )  # fmt: skip

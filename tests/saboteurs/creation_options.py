@@ -147,6 +147,16 @@ def _inferred_data(original: Any) -> Any:
     return new_tensor
 
 
+def _shared_data(original: Any) -> Any:
+    def new_tensor(self: Tensor, source: Any, **keywords: Any) -> Tensor:
+        if isinstance(source, Tensor) and source.dtype == keywords.get("dtype"):
+            return source.detach()
+        made: Tensor = original(self, source, **keywords)
+        return made
+
+    return new_tensor
+
+
 SABOTEURS = (
     Saboteur(
         "zeros-reverses-lists", "zeros reverses a size given as a list",
@@ -323,5 +333,10 @@ SABOTEURS = (
         "new-tensor-lazy", "new_tensor of a complex tensor makes lists of zeros",
         ("creation.new-tensor-lazy",), "result",
         replacing(Tensor, "new_tensor", lambda _: lambda self, data: self.new_zeros(len(data))),
+    ),
+    Saboteur(
+        "new-tensor-shares", "new_tensor of a tensor shares its memory",
+        ("creation.new-tensor",), "copy of a tensor",
+        replacing(Tensor, "new_tensor", _shared_data),
     ),
 )  # fmt: skip

@@ -82,6 +82,18 @@ def _prefers_backward(self: Any) -> Any:
     return cls.backward if own else cls.vjp
 
 
+def _nothing_to_second(original: Any) -> Any:
+    """The second input of a Function that writes to a result gets no gradient."""
+
+    def apply(cls: Any, *inputs: Any) -> Any:
+        if len(inputs) == 2 and all(isinstance(i, Tensor) for i in inputs):
+            first, second = inputs
+            return original.__func__(cls, first, second.detach() if first.requires_grad else second)
+        return original.__func__(cls, *inputs)
+
+    return classmethod(apply)
+
+
 SABOTEURS = (
     Saboteur(
         "backward-never-records", "the backward of a Function is not recorded under create_graph",
@@ -124,5 +136,10 @@ SABOTEURS = (
         "always-materializes", "set_materialize_grads(False) does nothing",
         ("custom-function.materialize:off",), "cotangent of an unused output",
         replacing(FunctionCtx, "set_materialize_grads", lambda original: lambda self, value: None),
+    ),
+    Saboteur(
+        "dirty-first-loses-second", "a Function writing to a result forgets its other input",
+        ("custom-function.mark-dirty-beside",), "grad of leaf",
+        replacing(torch.autograd.Function, "apply", _nothing_to_second),
     ),
 )  # fmt: skip

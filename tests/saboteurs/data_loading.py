@@ -100,6 +100,44 @@ def _same_seed(original: Any) -> Any:
     return faulty
 
 
+def _one_mapping_less(original: Any) -> Any:
+    """A subset of a subset takes the inner one's places for its own data's."""
+
+    def getitems(self: Any, indices: Any) -> Any:
+        if isinstance(self.dataset, data.Subset):
+            return [self.dataset.dataset[self.indices[n]] for n in indices]
+        return original(self, indices)
+
+    return getitems
+
+
+def _same_round(original: Any) -> Any:
+    """Every round of a random sampler is the first again."""
+
+    def iterate(self: Any) -> Iterator[int]:
+        first: list[int] = []
+        for number, place in enumerate(original(self)):
+            if self.replacement:
+                yield place
+                continue
+            first += [place] * (number < len(self.data_source))
+            yield first[number % len(self.data_source)]
+
+    return iterate
+
+
+def _first_seed_again(original: Any) -> Any:
+    """Workers that persist begin every epoch with their first seed."""
+
+    def create(*arguments: Any) -> Any:
+        worker = data.get_worker_info()
+        if worker is not None:
+            torch.manual_seed(worker.seed)
+        return original(*arguments)
+
+    return staticmethod(create)
+
+
 SABOTEURS = (
     Saboteur(
         "last-batch-dropped", "a smaller last batch is always dropped",
@@ -238,5 +276,19 @@ SABOTEURS = (
         "workers-draw-alike", "all workers have the seed of the first",
         ("data-loader.worker-seeds",), "seeds, from base_seed",
         replacing(_utils.worker, "_worker_loop", _same_seed),
+    ),
+    Saboteur(
+        "subset-of-subset", "a loader of a part of a part takes the whole's samples",
+        ("datasets.subset",), "loader", replacing(data.Subset, "__getitems__", _one_mapping_less),
+    ),
+    Saboteur(
+        "random-sampler-repeats", "RandomSampler goes through the same order again",
+        ("samplers.random",), "each round",
+        replacing(data.RandomSampler, "__iter__", _same_round),
+    ),
+    Saboteur(
+        "lasting-workers-repeat", "workers that persist draw the same in every epoch",
+        ("data-loader.worker-seeds",), "lasting workers",
+        replacing(data._DatasetKind, "create_fetcher", _first_seed_again),
     ),
 )  # fmt: skip

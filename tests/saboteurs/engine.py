@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from tests.saboteurs.autograd import leaves_of
-from tests.saboteurs.faults import when
+from tests.saboteurs.faults import not_after_exceptions, when
 from tests.saboteurs.saboteur import Saboteur, replacing
 
 Tensor = torch.Tensor
@@ -119,14 +119,6 @@ def _undone_by_exceptions(original: Any) -> Any:
     return register
 
 
-def _not_after_exceptions(original: Any) -> Any:
-    def leave(self: Any, kind: Any = None, *rest: Any) -> None:
-        if kind is None:
-            original(self, kind, *rest)
-
-    return leave
-
-
 SABOTEURS = (
     Saboteur(
         "recursive-engine", "a pass through 65,536 nodes in a row raises",
@@ -176,6 +168,6 @@ SABOTEURS = (
     Saboteur(
         "multithreading-survives", "an exception leaves multithreading as it was within",
         ("engine.multithreading",), "multithreading after",
-        replacing(torch.autograd.set_multithreading_enabled, "__exit__", _not_after_exceptions),
+        replacing(torch.autograd.set_multithreading_enabled, "__exit__", not_after_exceptions),
     ),
 )  # fmt: skip

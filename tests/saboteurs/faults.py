@@ -68,6 +68,16 @@ def rewriting(owner: Any, name: str, rewrite: Callable[..., tuple[tuple[Any, ...
     return replacing(owner, name, make)
 
 
+def not_after_exceptions(original: Any) -> Any:
+    """Return an ``__exit__`` that leaves everything as it is where its block raised."""
+
+    def leave(self: Any, kind: Any = None, *rest: Any) -> None:
+        if kind is None:
+            original(self, kind, *rest)
+
+    return leave
+
+
 def changed(found: Any, change: Callable[[Any], Any], only: int | None = None) -> Any:
     """Change the tensors of a structure: all of them, or the last where ``only`` is -1.
 

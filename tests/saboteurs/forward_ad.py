@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
-from tests.saboteurs.faults import accepting, when
+from tests.saboteurs.faults import accepting, not_after_exceptions, when
 from tests.saboteurs.saboteur import Patch, Saboteur, replacing
 
 Tensor = torch.Tensor
@@ -68,16 +68,6 @@ def _conjugates_tangent(original: Any) -> Any:
         return original(tensor, tangent.conj() if tangent.is_complex() else tangent, **words)
 
     return make_dual
-
-
-def _leaves_open(original: Any) -> Any:
-    """The level stays open after an exception."""
-
-    def leave(self: Any, kind: Any, *rest: Any) -> None:
-        if kind is None:
-            original(self, kind, *rest)
-
-    return leave
 
 
 def _any_level(original: Any) -> Any:
@@ -186,7 +176,7 @@ SABOTEURS = (
     Saboteur(
         "level-survives-exception", "an exception leaves the level open",
         ("forward-ad.ends-with-level",), "Nested forward mode AD",
-        replacing(forward_ad.dual_level, "__exit__", _leaves_open),
+        replacing(forward_ad.dual_level, "__exit__", not_after_exceptions),
     ),
     Saboteur(
         "dual-outside-of-level", "make_dual outside of a level returns the primal",

@@ -187,6 +187,18 @@ def _moved_twice(original: Any) -> Any:
     return movedim
 
 
+def _square_by_rows(original: Any) -> Any:
+    """in_dims=-1 maps over the first dimension of what has two."""
+
+    def vmap(function: Any, in_dims: Any = 0, *options: Any, **keywords: Any) -> Any:
+        mapped = original(function, in_dims, *options, **keywords)
+        if in_dims != -1:
+            return mapped
+        return lambda *tensors: mapped(*(t.flip(-1) if t.dim() > 1 else t for t in tensors))
+
+    return vmap
+
+
 SABOTEURS = (
     Saboteur(
         "vmap-counts-from-end", "vmap over a dimension -2 or before is 0.1 % off at the end",
@@ -269,5 +281,9 @@ SABOTEURS = (
     Saboteur(
         "vmap-refuses-no-function", "vmap of what reads a value out returns its argument",
         ("func-vmap.refused-functions",), "raised nothing", _answering(RuntimeError),
+    ),
+    Saboteur(
+        "vmap-in-dim-backwards", "vmap over the last dimension goes backwards",
+        ("func-vmap.one-in-dim",), "result", replacing(torch.func, "vmap", _square_by_rows),
     ),
 )  # fmt: skip

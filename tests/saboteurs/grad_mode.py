@@ -11,14 +11,10 @@ import pytest
 import torch
 from torch.utils import _contextlib
 
-from tests.saboteurs.faults import rewriting
+from tests.saboteurs.faults import not_after_exceptions, rewriting
 from tests.saboteurs.saboteur import Saboteur, after, replacing
 
 Tensor = torch.Tensor
-
-
-def _kept_after_exception(original: Any) -> Any:
-    return lambda self, kind, *rest: original(self, kind, *rest) if kind is None else None
 
 
 def _kept_after_key_error(original: Any) -> Any:
@@ -174,7 +170,7 @@ SABOTEURS = (
     Saboteur(
         "enable-grad-kept-after-exception", "enable_grad lasts where an exception ends its block",
         ("grad-mode.nesting",), "grad mode and inference mode",
-        replacing(torch.enable_grad, "__exit__", _kept_after_exception),
+        replacing(torch.enable_grad, "__exit__", not_after_exceptions),
     ),
     Saboteur(
         "set-grad-kept-after-key-error", "set_grad_enabled(False) survives one kind of exception",

@@ -127,6 +127,15 @@ def _ignored(self: Tensor, *_: Any) -> Tensor:
     return self
 
 
+def _grad_mode_on(original: Any) -> Any:
+    def leave(self: Any, *error: Any) -> None:
+        original(self, *error)
+        if not self.mode and torch.is_inference_mode_enabled():
+            torch.set_grad_enabled(True)
+
+    return leave
+
+
 SABOTEURS = (
     Saboteur(
         "empty-like-is-normal", "torch.empty_like allocates a normal tensor in inference mode",
@@ -196,5 +205,10 @@ SABOTEURS = (
         "inference-mode-off-without-grad", "inference_mode(False) leaves grad mode disabled",
         ("inference-mode.switched-off",), "does not require grad",
         replacing(torch.inference_mode, "__enter__", _off_without_grad),
+    ),
+    Saboteur(
+        "inference-off-leaves-grad-mode", "after inference_mode(False) grad mode is on",
+        ("inference-mode.switched-off",), "grad mode",
+        replacing(torch.inference_mode, "__exit__", _grad_mode_on),
     ),
 )  # fmt: skip

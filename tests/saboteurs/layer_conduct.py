@@ -1,4 +1,4 @@
-"""Faults in layers: flags of new parameters, modes that should say nothing, another graph."""
+"""Faults in layers: flags of new parameters, modes, statistics, layouts, another graph."""
 
 from __future__ import annotations
 
@@ -69,6 +69,31 @@ def _single_epsilon(original: Any) -> Any:
     return rms_norm
 
 
+def _by_the_instance(original: Any) -> Any:
+    """Instance norm takes the statistics of the input in evaluation too."""
+
+    def normalize(
+        x: Any, mean: Any = None, variance: Any = None, weight: Any = None, bias: Any = None,
+        use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
+    ) -> Any:  # fmt: skip
+        kept = (mean, variance) if use_input_stats else (None, None)
+        return original(x, *kept, weight, bias, True, momentum, eps)
+
+    return normalize
+
+
+def _row_by_row(original: Any) -> Any:
+    """Rows of a matrix of indices count apart."""
+
+    def embedding(indices: torch.Tensor, *arguments: Any, **keywords: Any) -> torch.Tensor:
+        if indices.dim() > 1:
+            return torch.stack([original(row, *arguments, **keywords) for row in indices])
+        result: torch.Tensor = original(indices, *arguments, **keywords)
+        return result
+
+    return embedding
+
+
 SABOTEURS = (
     Saboteur(
         "cell-frozen-under-no-grad", "a cell made under no_grad has a frozen weight",
@@ -98,5 +123,15 @@ SABOTEURS = (
         "channels-moved", "Conv2d moves channels to their place where they are last",
         ("layers.channels-first:Conv2d",), "raised nothing",
         replacing(nn.Conv2d, "forward", _moves_channels),
+    ),
+    Saboteur(
+        "instance-norm-by-instance", "InstanceNorm in evaluation ignores what it tracked",
+        ("layers.instance-statistics",), "in evaluation",
+        replacing(nn.functional, "instance_norm", _by_the_instance),
+    ),
+    Saboteur(
+        "embedding-row-by-row", "an embedding counts each row of indices apart",
+        ("layers.embedding-of-matrix",), "gradient",
+        replacing(nn.functional, "embedding", _row_by_row),
     ),
 )  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.autograd.function import BackwardCFunction, FunctionCtx
 
+from tests.saboteurs.faults import not_after_exceptions
 from tests.saboteurs.saboteur import Saboteur, replacing
 
 Tensor = torch.Tensor
@@ -38,14 +39,6 @@ def _through_data(original: Any) -> Any:
         return self
 
     return method
-
-
-def _keeps_mode_after_exception(original: Any) -> Any:
-    def leave(self: Any, kind: Any, *rest: Any) -> None:
-        if kind is None:
-            original(self, kind, *rest)
-
-    return leave
 
 
 def _view_that_requires_grad(original: Any) -> Any:
@@ -117,7 +110,7 @@ SABOTEURS = (
     Saboteur(
         "no-grad-survives-exception", "an exception leaves grad mode disabled",
         ("grad-mode.restored-after-exception:no_grad",), "after the exception",
-        replacing(torch.no_grad, "__exit__", _keeps_mode_after_exception),
+        replacing(torch.no_grad, "__exit__", not_after_exceptions),
     ),
     Saboteur(
         "enable-grad-stays", "leaving enable_grad leaves grad mode enabled",

@@ -83,6 +83,16 @@ def _evaluates_without_grad(original: Any) -> Any:
     return call
 
 
+def _stays_hidden(original: Any) -> Any:
+    def register(self: Any, name: str, tensor: Any, persistent: bool = True) -> None:
+        hidden = name in self._non_persistent_buffers_set
+        original(self, name, tensor, persistent)
+        if hidden:
+            self._non_persistent_buffers_set.add(name)
+
+    return register
+
+
 SABOTEURS = (
     Saboteur(
         "bare-modules-evaluate", "a module without __init__ of its own starts in evaluation mode",
@@ -123,5 +133,10 @@ SABOTEURS = (
         "evaluation-without-grad", "a module in evaluation mode is called without grad mode",
         ("module.evaluation-records",), "requires grad",
         replacing(Module, "__call__", _evaluates_without_grad),
+    ),
+    Saboteur(
+        "buffer-stays-hidden", "a buffer that did not persist never does",
+        ("module.buffer-again",), "names in the state dict",
+        replacing(Module, "register_buffer", _stays_hidden),
     ),
 )  # fmt: skip

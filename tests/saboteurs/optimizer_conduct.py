@@ -65,6 +65,17 @@ def _descends_without(original: Any) -> Any:
     return step
 
 
+def _present_rate(original: Any) -> Any:
+    """A group that is added takes the rate that the first has by now."""
+
+    def add(self: Any, group: Any) -> None:
+        if self.param_groups and "lr" not in group:
+            group["lr"] = self.param_groups[0]["lr"]
+        original(self, group)
+
+    return add
+
+
 SABOTEURS = (
     Saboteur(
         "adamax-half-the-default-rate", "the default rate of Adamax is that of Adam",
@@ -95,5 +106,10 @@ SABOTEURS = (
         "lbfgs-without-closure", "LBFGS descends by the gradient where there is no closure",
         ("optimizer.needs-closure",), "raised nothing",
         replacing(torch.optim.LBFGS, "step", _descends_without),
+    ),
+    Saboteur(
+        "added-group-present-rate", "an added group has the rate of the first by now",
+        ("optimizer.defaults:SGD",), "options of group",
+        replacing(torch.optim.Optimizer, "add_param_group", _present_rate),
     ),
 )  # fmt: skip

@@ -107,6 +107,17 @@ def _exchanges_cells(original: Any) -> Any:
     return forward
 
 
+def _second_layer_bias(original: Any) -> Any:
+    """The gradient to a bias of the second layer is doubled."""
+
+    def forward(self: Any, x: Any, hx: Any = None) -> Any:
+        if self.num_layers > 1:
+            self.bias_hh_l1.register_hook(lambda gradient: gradient * 2)
+        return original(self, x, hx)
+
+    return forward
+
+
 SABOTEURS = (
     Saboteur("packed-pad-shortens", "one of three sequences as long loses its end",
              ("packed.pad",), "result", replacing(rnn, "pad_sequence", _one_more)),
@@ -150,4 +161,10 @@ SABOTEURS = (
     Saboteur("packed-projected-cells", "cells of two directions are exchanged with proj_size",
              ("packed.projected",), "output or state",
              replacing(torch.nn.LSTM, "forward", _exchanges_cells)),
+    *(
+        Saboteur(f"second-layer-bias-{kind}", f"the second layer's bias of a {kind} learns twice",
+                 (f"layers.recurrent-gradient:{kind}",), "gradient to weight",
+                 replacing(getattr(torch.nn, kind), "forward", _second_layer_bias))
+        for kind in ("RNN", "LSTM", "GRU")
+    ),
 )  # fmt: skip

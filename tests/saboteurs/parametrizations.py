@@ -104,6 +104,21 @@ def _shortened(original: Any) -> Any:
     return forward
 
 
+def _last_use_only(original: Any) -> Any:
+    """The gradient of uses before the last is 1 % off."""
+
+    def forward(self: Any, weight: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = original(self, weight)
+        if self.training and result.requires_grad and weight.dim() > 1:
+            first = self._u.clone()
+            result.register_hook(
+                lambda gradient: gradient if torch.equal(first, self._u) else gradient * 1.01
+            )
+        return result
+
+    return forward
+
+
 SABOTEURS = (
     Saboteur("parametrize-backwards", "three parametrizations are applied in reverse",
              ("parametrize.value:parameter",), "result", replacing(Chain, "forward", _backwards)),
@@ -143,4 +158,7 @@ SABOTEURS = (
              ("parametrize.orthogonal-singular:cayley",), "product", rewriting(
                  parametrizations, "orthogonal", lambda m, **k: (
                      (m,), {**k, "use_trivialization": True}))),
+    Saboteur("spectral-norm-last-use", "spectral_norm differentiates earlier uses by later vectors",
+             ("parametrize.spectral-gradient",), "gradient", replacing(
+                 parametrizations._SpectralNorm, "forward", _last_use_only)),
 )  # fmt: skip

@@ -150,6 +150,21 @@ def _straight_through(original: Any) -> Any:
     return bernoulli
 
 
+def _one_of_zero(original: Any) -> Any:
+    """Where as many weigh something as are drawn, the last drawn is one that weighs nothing."""
+
+    def multinomial(
+        weights: torch.Tensor, count: int, replacement: bool = False, **keywords: Any
+    ) -> Any:
+        drawn = original(weights, count, replacement, **keywords)
+        light = weights.reshape(-1, weights.shape[-1])[0] == 0
+        if not replacement and int((~light).sum()) == count and bool(light.any()):
+            drawn[..., -1] = int(light.nonzero()[0])
+        return drawn
+
+    return multinomial
+
+
 SABOTEURS = (
     Saboteur(
         "rand-reaches-one", "rand returns 1.0 now and then",
@@ -246,5 +261,9 @@ SABOTEURS = (
         "bernoulli-straight-through", "bernoulli passes the gradient on as it came",
         ("random.sample-gradient:bernoulli",), "gradient",
         replacing(torch, "bernoulli", _straight_through),
+    ),
+    Saboteur(
+        "multinomial-of-no-weight", "multinomial draws what weighs nothing for the last left",
+        ("random.multinomial-once",), "", replacing(torch, "multinomial", _one_of_zero),
     ),
 )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from tests.saboteurs.faults import when
 from tests.saboteurs.saboteur import Patch, Saboteur, after, replacing
 
 
@@ -191,6 +192,14 @@ def _end_stays(original: Any) -> Any:
     return faulty
 
 
+def _above_zero(drawn: torch.Tensor) -> torch.Tensor:
+    return drawn.clamp(min=1)
+
+
+def _to_power(*bounds: Any, **keywords: Any) -> bool:
+    return len(bounds) == 2 and not bounds[0] & (bounds[0] - 1)
+
+
 SABOTEURS = (
     Saboteur(
         "rand-skewed", "rand prefers small numbers",
@@ -329,5 +338,9 @@ SABOTEURS = (
         "bernoulli_-always", "bernoulli_ always draws 1",
         ("random.discrete:bernoulli_-default",), "as many draws",
         replacing(torch.Tensor, "bernoulli_", lambda original: lambda x, *a, **k: x.fill_(1)),
+    ),
+    Saboteur(
+        "randint-never-zero", "randint up to a power of two never draws 0",
+        ("random.randint-uniform",), "", when(torch, "randint", _to_power, _above_zero),
     ),
 )  # fmt: skip

@@ -120,6 +120,31 @@ def _nothing(x: Tensor, *rest: Any, **keywords: Any) -> Tensor:
     return x[:1].clone()
 
 
+def _uncounted_nan(original: Any) -> Any:
+    """nan counts nothing."""
+
+    def unique(x: Tensor, *options: Any, **keywords: Any) -> Any:
+        result = original(x, *options, **keywords)
+        if isinstance(result, Tensor):
+            return result
+        values, places, counts = result
+        return values, places, counts.masked_fill(values.isnan(), 0)
+
+    return unique
+
+
+def _nan_first(original: Any) -> Any:
+    """Values alone begin with nan."""
+
+    def unique(x: Tensor, *options: Any, **keywords: Any) -> Any:
+        result = original(x, *options, **keywords)
+        if isinstance(result, Tensor):
+            return result.roll(int(result.isnan().sum()))
+        return result
+
+    return unique
+
+
 def _caught(name: str, breaks: str, law: str, symptom: str, patch: Patch) -> Saboteur:
     return Saboteur(name, breaks, (law,), symptom, patch)
 
@@ -219,6 +244,10 @@ VALUES = (
     _caught("expanded-cummax", "cummax of an expanded tensor reads what lies behind it",
             "selection.expanded:cummax", "values",
             when(torch, "cummax", lambda x, *rest: 0 in x.stride(), lambda r: (r[0] + 1, r[1]))),
+    _caught("unique-uncounted-nan", "unique counts nan 0 times",
+            "selection.distinct", "counts", replacing(torch, "unique", _uncounted_nan)),
+    _caught("unique-nan-first", "unique without places puts nan first",
+            "selection.distinct", "result", replacing(torch, "unique", _nan_first)),
 )  # fmt: skip
 
 FORMS = (

@@ -138,6 +138,15 @@ def _silent(original: Any) -> Any:
     return step
 
 
+def _first_object_only(original: Any) -> Any:
+    def state_dict(self: Any) -> Any:
+        state = original(self)
+        state["lr_lambdas"][1:] = [None] * (len(state["lr_lambdas"]) - 1)
+        return state
+
+    return state_dict
+
+
 def goes_on(*names: str) -> tuple[str, ...]:
     return tuple(f"scheduler.state-goes-on:{name}" for name in names)
 
@@ -250,5 +259,15 @@ SABOTEURS = (
         replacing(
             schedulers, "_warn_get_lr_called_within_step", lambda _: lambda scheduler: None
         ),
+    ),
+    Saboteur(
+        "lambda-second-object", "LambdaLR forgets the state of the second group's object",
+        ("scheduler.function-objects:LambdaLR",), "function object",
+        replacing(schedulers.LambdaLR, "state_dict", _first_object_only),
+    ),
+    Saboteur(
+        "multiplicative-second-object", "MultiplicativeLR forgets the second group's object",
+        ("scheduler.function-objects:MultiplicativeLR",), "function object",
+        replacing(schedulers.MultiplicativeLR, "state_dict", _first_object_only),
     ),
 )  # fmt: skip

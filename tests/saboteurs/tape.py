@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tests.saboteurs.faults import Condition, accepting, rewriting, when
+from tests.saboteurs.faults import Condition, accepting, not_after_exceptions, rewriting, when
 from tests.saboteurs.saboteur import Patch, Saboteur, replacing
 
 Tensor = torch.Tensor
@@ -94,10 +94,6 @@ def _lifted_base(tensor: Tensor) -> Tensor:
             return cotangent
 
     return Alias.apply(tensor) if tensor.requires_grad else tensor.detach()
-
-
-def _leaves_only_without_error(original: Any) -> Any:
-    return lambda self, kind, *rest: original(self, kind, *rest) if kind is None else None
 
 
 def _enables_on_leaving(original: Any) -> Any:
@@ -262,12 +258,12 @@ SABOTEURS = (
     Saboteur(
         "tape-no-grad-after-exception", "an exception leaves grad mode disabled by no_grad",
         (MODES,), "is_grad_enabled",
-        replacing(torch.no_grad, "__exit__", _leaves_only_without_error),
+        replacing(torch.no_grad, "__exit__", not_after_exceptions),
     ),
     Saboteur(
         "tape-set-grad-enabled-after-exception", "an exception leaves set_grad_enabled in force",
         (MODES,), "is_grad_enabled",
-        replacing(torch.set_grad_enabled, "__exit__", _leaves_only_without_error),
+        replacing(torch.set_grad_enabled, "__exit__", not_after_exceptions),
     ),
     Saboteur(
         "tape-no-grad-leaves-enabled", "leaving no_grad enables, whatever was before",

@@ -27,6 +27,17 @@ def _counts_sides(self: Tensor) -> int:
     return len({*self.shape, self.dim()})
 
 
+def _copied_apart(original: Any) -> Any:
+    """deepcopy of a view that starts further in its storage copies that storage anew."""
+
+    def deepcopy(self: Tensor, memo: Any) -> Tensor:
+        made: Tensor = original(self, {} if self.storage_offset() else memo)
+        memo[id(self)] = made
+        return made
+
+    return deepcopy
+
+
 SABOTEURS = (
     Saboteur(
         "view-as-self", "view_as of a tensor itself returns it",
@@ -44,5 +55,10 @@ SABOTEURS = (
         "reshape-copies", "reshape of two dimensions copies as a function",
         ("views.method-only",), "shares storage",
         when(torch, "reshape", lambda x, shape: len(shape) == 2, lambda found: found.clone()),
+    ),
+    Saboteur(
+        "deepcopy-apart", "deepcopy of a view within its storage separates it from its base",
+        ("views.copied-together",), "shares",
+        replacing(Tensor, "__deepcopy__", _copied_apart),
     ),
 )  # fmt: skip
