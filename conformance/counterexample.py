@@ -336,6 +336,7 @@ def _written(
     script.need("conformance.target", "resolve")
     if target.valueless:
         script.need("conformance.inputs", "without_values")
+    remembering = "drawn={}, " if target.valueless else ""
     call, around = _mode_text(target, script)
     text = [] if case is None else [f"case = {_case_text(law, case, script)}"]
     names = ["target", *([] if case is None else ["case"]), *inputs_names]
@@ -360,7 +361,7 @@ def _written(
             *(f"\n\n{definition}" for definition in script.definitions.values()),
             "\n",
             *(f"{name} = SimpleNamespace({attributes})" for name, attributes in members.items()),
-            f"{_TARGET}device=torch.device({str(target.device)!r}), drawn={{}}, run=lambda "
+            f"{_TARGET}device=torch.device({str(target.device)!r}), {remembering}run=lambda "
             f"operation, *a, **k: {call})",
             "\n",
             *body,
