@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensor
 
 
 class HasDevice(Protocol):

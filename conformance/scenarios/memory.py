@@ -39,7 +39,7 @@ def check_shares(
 
 
 def place_of(tensor: torch.Tensor) -> int:
-    """Return the address of a tensor's storage; without values there is none, but the storage's own."""
+    """Return the address of a tensor's storage, or of the storage object without values."""
     storage = tensor.untyped_storage()
     return int(storage.data_ptr() if holds_values(tensor) else storage._cdata)
 
