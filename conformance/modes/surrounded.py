@@ -130,12 +130,21 @@ FAKE = Mode(
     "torch.compiler_fake_tensor.html",
     around=fake_tensors,
     refusals=tuple(
-        Refusal(type, "", _FAKE)
-        for type in (
-            "DataDependentOutputException",
-            "DynamicOutputShapeException",
-            "UnsupportedFakeTensorException",
+        Refusal(type, text, _FAKE)
+        for type, text in (
+            ("DataDependentOutputException", ""),
+            ("DynamicOutputShapeException", ""),
+            ("UnsupportedFakeTensorException", ""),
+            ("AssertionError", "Please convert all Tensors to FakeTensors first"),
+            ("AssertionError", "Mixing fake modes NYI"),
         )
+    ),
+    limits=(
+        Limit(
+            ("engine.thread*", "grad-mode.threads"),
+            "a FakeTensorMode is of one thread",
+            "https://docs.pytorch.org/docs/stable/torch.compiler_fake_tensor.html",
+        ),
     ),
     rewords=True,
     valueless=True,
