@@ -141,7 +141,7 @@ FAKE = Mode(
     ),
     limits=(
         Limit(
-            ("engine.thread*", "grad-mode.threads"),
+            ("engine.thread*", "grad-mode.threads:*"),
             "a FakeTensorMode is of one thread",
             "https://docs.pytorch.org/docs/stable/torch.compiler_fake_tensor.html",
         ),

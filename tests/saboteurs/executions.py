@@ -256,7 +256,7 @@ SABOTEURS = (
         "a fake transposition is a copy",
         ("views.geometry:transpose",),
         "shares storage",
-        replacing(torch, "transpose", _when(_among_fakes, lambda view: view.clone())),
+        replacing(Tensor, "transpose", _when(_among_fakes, lambda view: view.clone())),
         target="cpu/fake",
     ),
     Saboteur(
