@@ -24,6 +24,7 @@ from conformance.evidence import (
     judges_words,
     remembered,
 )
+from strategies.devices import holds_values
 
 Array = npt.NDArray[Any]
 
@@ -34,8 +35,11 @@ def to_numpy(tensor: torch.Tensor) -> Array:
     An input without values has those that were drawn for it, until something is written to it.
     Raises ``AssertionError`` where the copy on the host has another shape than the tensor says.
     """
-    if _on_meta(tensor) and (drawn := remembered(tensor)) is not None:
-        return to_numpy(drawn)
+    if not holds_values(tensor):
+        drawn = remembered(tensor)
+        if drawn is None:
+            raise NotImplementedError(f"a tensor without values: {tuple(tensor.shape)}")
+        return drawn.copy()
     host = tensor.detach().cpu().resolve_conj().resolve_neg()
     if host.shape != tensor.shape:
         shapes = f"{tuple(host.shape)}, and says that it has {tuple(tensor.shape)}"
@@ -140,7 +144,7 @@ def unchanged(tensor: torch.Tensor, before: Array, what: str = "tensor") -> None
     shape = tuple(tensor.shape)
     if shape != before.shape:
         raise AssertionError(f"{what} changed its shape from {before.shape} to {shape}")
-    if _on_meta(tensor):
+    if not holds_values(tensor):
         compared(1, tensor)
         return
     got = to_numpy(tensor)
@@ -205,12 +209,7 @@ def _same_kind(
         raise AssertionError(f"{what}: got shape {tuple(actual.shape)}, expected {shape}")
     if actual.dtype != dtype:
         raise AssertionError(f"{what}: got dtype {actual.dtype}, expected {dtype}")
-    return actual, None if _on_meta(actual) else to_numpy(actual)
-
-
-def _on_meta(tensor: torch.Tensor) -> bool:
-    """Whether a tensor is without values; ``is_meta`` is true of some that have them."""
-    return tensor.device.type == "meta"
+    return actual, to_numpy(actual) if holds_values(actual) else None
 
 
 def _identical(got: Array, want: Array) -> npt.NDArray[np.bool_]:

@@ -340,6 +340,11 @@ def _written(
     call, around = _mode_text(target, script)
     text = [] if case is None else [f"case = {_case_text(law, case, script)}"]
     names = ["target", *([] if case is None else ["case"]), *inputs_names]
+    bare = {*inputs_names} if target.valueless else set()
+    passed = [
+        f"{name}=without_values({name}, target.device)" if name in bare else f"{name}={name}"
+        for name in names
+    ]
     imports = {"import torch", "import numpy as np", "from math import inf, nan"}
     imports |= {"from functools import partial", "from types import SimpleNamespace"}
     imports |= {f"import {name}" for name in loaded}
@@ -368,8 +373,7 @@ def _written(
             "\n",
             *text,
             *([inputs] if inputs else []),
-            *(f"{name} = without_values({name})" for name in inputs_names if target.valueless),
-            f"{around}{law.function.__name__}({', '.join(f'{name}={name}' for name in names)})",
+            f"{around}{law.function.__name__}({', '.join(passed)})",
             "",
         ]
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy.typing as npt
 import torch
 
 from strategies.devices import current_target, lacks
@@ -114,13 +115,13 @@ def is_refusal(error: Exception) -> bool:
     return capabilities is not None and bool(capabilities.refusal(error))
 
 
-def remember(tensor: torch.Tensor, drawn: torch.Tensor) -> None:
+def remember(tensor: torch.Tensor, drawn: npt.NDArray[Any]) -> None:
     """Keep what was drawn for an input without values, as long as the current target is."""
     target: Any = current_target.get()
     target.drawn[tensor] = tensor._version, drawn
 
 
-def remembered(tensor: torch.Tensor) -> torch.Tensor | None:
+def remembered(tensor: torch.Tensor) -> npt.NDArray[Any] | None:
     """Return what was drawn for an input without values, until something is written to it."""
     version, drawn = getattr(current_target.get(), "drawn", {}).get(tensor, (None, None))
     return drawn if version == tensor._version else None

@@ -243,7 +243,7 @@ class Examination:
     def apply(self, drawn: Mapping[str, Any]) -> None:
         """Run the law on inputs, on the target."""
         with _current(self.target), ambient.dispatching(), self.target.surrounded():
-            given = without_values(drawn) if self.target.valueless else drawn
+            given = without_values(drawn, self.target.device) if self.target.valueless else drawn
             self.law.function(self.target, **self.law.arguments(self.case), **given)
             self.target.synchronize()
 

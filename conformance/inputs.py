@@ -7,7 +7,9 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
+from conformance.compare import to_numpy
 from conformance.evidence import remember
 
 
@@ -28,28 +30,33 @@ def mapped(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
     return value
 
 
-def without_values(value: Any) -> Any:
-    """Return inputs on meta, with their strides and offsets.
+def without_values(value: Any, device: torch.device) -> Any:
+    """Return inputs on a device without values, or as fake ones, as they lay in memory.
 
     They are drawn on the CPU, since a law's reference needs their values: each tensor remembers
     those that were drawn for it.
     """
-    return mapped(value, _on_meta)
+    return mapped(value, lambda tensor: _bare(tensor, device))
 
 
-def _on_meta(tensor: torch.Tensor) -> Any:
-    if tensor.layout != torch.strided:
-        return tensor.to("meta")
-    if tensor.is_conj():
-        twin = _on_meta(tensor.detach().conj()).conj()
-    elif tensor.is_neg():
-        twin = _on_meta(tensor.detach()._neg_view())._neg_view()
-    else:
-        length = tensor.untyped_storage().nbytes() // tensor.element_size()
-        memory = torch.empty(length, dtype=tensor.dtype, device="meta")
-        twin = memory.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+def _bare(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    with unset_fake_temporarily():
+        if tensor.layout != torch.strided:
+            if device.type != "meta":
+                raise NotImplementedError(f"fake tensors of layout {tensor.layout}")
+            return tensor.to(device)
+        conjugated, negated = tensor.is_conj(), tensor.is_neg()
+        plain = tensor.detach()
+        plain = plain.conj() if conjugated else plain
+        plain = torch._neg_view(plain) if negated else plain
+        drawn = to_numpy(tensor)
+    length = plain.untyped_storage().nbytes() // plain.element_size()
+    memory = torch.empty(length, dtype=plain.dtype, device=device)
+    twin = memory.as_strided(plain.shape, plain.stride(), plain.storage_offset())
+    twin = twin.conj() if conjugated else twin
+    twin = torch._neg_view(twin) if negated else twin
     twin = twin.detach().requires_grad_(tensor.requires_grad)
-    remember(twin, tensor)
+    remember(twin, drawn)
     return twin
 
 

@@ -142,7 +142,8 @@ def _run(task: dict[str, Any], out: IO[str]) -> None:
     for step in task["steps"]:
         tell(step=step)
         if step in PROBES:
-            answer = try_probe(step, target.device)
+            with target.surrounded():
+                answer = try_probe(step, target.device)
             refused |= {step: answer} if answer else {}
         else:
             target.capabilities = Capabilities(refused)

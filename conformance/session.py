@@ -125,9 +125,10 @@ class LawSession:
         """Find out what a target can do, and which essentials are broken there.
 
         The first process of a run does so, and leaves it to the others. Nothing needs to be found
-        out of the CPU: it has everything, and what it fails at is for the laws to say.
+        out of the CPU with its values: it has everything, and what it fails at is for the laws to
+        say.
         """
-        if target.device.type == "cpu":
+        if target.device.type == "cpu" and not target.valueless:
             ground = Ground()
         elif (found := self._ground_file(name)) and found.exists():
             ground = Ground.from_json(found.read_text())

@@ -63,7 +63,7 @@ class Target:
     @property
     def valueless(self) -> bool:
         """Whether its tensors hold no values: it is judged on shapes, dtypes, flags and errors."""
-        return self.device.type == "meta"
+        return self.device.type == "meta" or self.setting.mode.valueless
 
     @property
     def lacks(self) -> frozenset[str]:

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensor
 
 
 class HasDevice(Protocol):
@@ -62,6 +63,19 @@ def lacks(capability: str) -> bool:
         False
     """
     return capability in (getattr(current_target.get(), "lacks", None) or ())
+
+
+def holds_values(tensor: torch.Tensor) -> bool:
+    """Whether a tensor holds values: one on meta does not, and a fake one neither.
+
+    ``is_meta`` is true of some that hold them.
+
+    Example::
+
+        >>> holds_values(torch.zeros(1, device="meta"))
+        False
+    """
+    return tensor.device.type != "meta" and not isinstance(tensor, FakeTensor)
 
 
 def check_dtype(dtype: torch.dtype) -> None:

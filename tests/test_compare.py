@@ -144,7 +144,7 @@ def test_an_error_of_a_device_may_have_other_words() -> None:
 def test_what_was_drawn_for_meta_is_known_until_it_is_written_to() -> None:
     token = current_target.set(Target(torch.device("meta")))
     try:
-        twin = without_values(torch.arange(3.0))
+        twin = without_values(torch.arange(3.0), torch.device("meta"))
         assert compare.to_numpy(twin).tolist() == [0.0, 1.0, 2.0]
         twin.add_(1)
         with pytest.raises(NotImplementedError):

@@ -18,7 +18,7 @@ from tests.saboteurs.executions import SABOTEURS
 from tests.saboteurs.saboteur import examine, find_law, in_fork
 
 TRIED = [
-    *(name for name in modes() if name != "compile"),
+    *(name for name, mode in modes().items() if name != "compile" and not mode.valueless),
     "compile:eager", "compile:aot_eager", "compile:aot_eager,fullgraph",
     "compile:aot_eager,dynamic", "compiled-autograd:aot_eager", "vmap:2", "vmap:3",
 ]  # fmt: skip
@@ -38,7 +38,21 @@ def test_a_mode_runs_functions(mode: str) -> None:
             target.run("torch.gather", torch.ones(2), 0, torch.tensor([2]))
 
 
-@pytest.mark.parametrize("mode", TRIED)
+def test_fake_tensors_have_all_but_values() -> None:
+    target = open_target("cpu/fake")
+    with target.surrounded():
+        leaf = torch.ones(2, 3, requires_grad=True)
+        result = target.run("torch.t", leaf)
+        assert (tuple(result.shape), result.stride(), str(result.device)) == ((3, 2), (1, 3), "cpu")
+        result.sum().backward()
+        assert leaf.grad is not None
+        assert leaf.grad.shape == (2, 3)
+        with pytest.raises(Exception, match="_local_scalar_dense") as raised:
+            leaf.sum().item()
+    assert "fake refuses" in target.setting.refusal(raised.value)
+
+
+@pytest.mark.parametrize("mode", [*TRIED, "fake"])
 def test_a_target_is_named_as_it_is_written(mode: str) -> None:
     expected = "cpu" if mode == "eager" else f"cpu/{mode}"
     assert open_target(f"cpu/{mode}").name == expected

@@ -68,7 +68,7 @@ class Mode:
     ``parameters()`` maps what may follow the name and a colon to options.
     ``preparation()`` returns the seconds that this process has spent preparing functions so far.
     ``docs`` is the page that says what the mode promises; ``rewords`` whether it tells errors in
-    words of its own.
+    words of its own; ``valueless`` whether tensors hold no values in it, though the device's do.
     """
 
     name: str
@@ -82,6 +82,7 @@ class Mode:
     session: Callable[[], AbstractContextManager[Any]] = nullcontext
     preparation: Callable[[], float] = nothing
     rewords: bool = False
+    valueless: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -54,6 +55,11 @@ def dispatch_pass_through(device: torch.device) -> AbstractContextManager[Any]:
 def function_pass_through(device: torch.device) -> AbstractContextManager[Any]:
     """Return a function mode under which nothing changes."""
     return FunctionPassThrough()
+
+
+def fake_tensors(device: torch.device) -> AbstractContextManager[Any]:
+    """Return a mode under which every tensor that is made is a fake one."""
+    return FakeTensorMode()
 
 
 def autocast(
@@ -117,5 +123,31 @@ AUTOCAST = Mode(
         ),
     ),
 )
+_FAKE = "https://docs.pytorch.org/docs/stable/torch.compiler_fake_tensor.html"
+FAKE = Mode(
+    "fake",
+    "fake tensors, which have no values, under a FakeTensorMode around each law",
+    "torch.compiler_fake_tensor.html",
+    around=fake_tensors,
+    refusals=tuple(
+        Refusal(type, text, _FAKE)
+        for type, text in (
+            ("DataDependentOutputException", ""),
+            ("DynamicOutputShapeException", ""),
+            ("UnsupportedFakeTensorException", ""),
+            ("AssertionError", "Please convert all Tensors to FakeTensors first"),
+            ("AssertionError", "Mixing fake modes NYI"),
+        )
+    ),
+    limits=(
+        Limit(
+            ("engine.thread*", "grad-mode.threads:*"),
+            "a FakeTensorMode is of one thread",
+            "https://docs.pytorch.org/docs/stable/torch.compiler_fake_tensor.html",
+        ),
+    ),
+    rewords=True,
+    valueless=True,
+)
 
-MODES = (DETERMINISTIC, DEFAULT_DEVICE, DISPATCH_MODE, FUNCTION_MODE, AUTOCAST)
+MODES = (DETERMINISTIC, DEFAULT_DEVICE, DISPATCH_MODE, FUNCTION_MODE, AUTOCAST, FAKE)

@@ -8,6 +8,7 @@ import torch
 from conformance import compare
 from conformance.evidence import judgeable
 from conformance.reference import strides
+from strategies.devices import holds_values
 from strategies.storages import elements_stored, whole_storage
 
 
@@ -18,8 +19,8 @@ def geometry_of(tensor: torch.Tensor) -> strides.Strided:
 
 
 def contents_of(tensor: torch.Tensor) -> compare.Array:
-    """Return every element of the tensor's storage, as a flat array; on meta, as many zeros."""
-    if tensor.device.type == "meta":
+    """Return every element of the tensor's storage, as a flat array; zeros without values."""
+    if not holds_values(tensor):
         return np.zeros(elements_stored(tensor))
     return compare.to_numpy(whole_storage(tensor))
 
@@ -31,17 +32,16 @@ def check_shares(
 
     Says nothing of storages of no bytes, which have no address.
     """
-    on_meta = result.device.type == "meta"
-    if not (judgeable("storage") and (on_meta or judgeable("data_ptr"))):
+    if not (judgeable("storage") and (not holds_values(result) or judgeable("data_ptr"))):
         return
     if result.untyped_storage().nbytes() and base.untyped_storage().nbytes():
         compare.fact(place_of(result) == place_of(base), shares, f"{what} shares storage")
 
 
 def place_of(tensor: torch.Tensor) -> int:
-    """Return the address of a tensor's storage; on meta, which has none, the storage's own."""
+    """Return the address of a tensor's storage, or of the storage object without values."""
     storage = tensor.untyped_storage()
-    return int(storage._cdata if tensor.device.type == "meta" else storage.data_ptr())
+    return int(storage.data_ptr() if holds_values(tensor) else storage._cdata)
 
 
 def check_geometry(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch._dynamo.backends import registry
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
@@ -95,6 +96,10 @@ def _when(condition: Callable[[], object], change: Change) -> Callable[[Any], An
 
 def _under_duals() -> bool:
     return forward_ad._current_level >= 0
+
+
+def _among_fakes() -> bool:
+    return isinstance(_get_current_dispatch_mode(), FakeTensorMode)
 
 
 def _exported_without_sign(original: Any) -> Any:
@@ -237,6 +242,22 @@ SABOTEURS = (
             ),
         ),
         target="cpu/autocast",
+    ),
+    Saboteur(
+        "fake-single-precision",
+        "the sum of fake tensors is of single precision",
+        ("operators.value:add",),
+        "got dtype torch.float32",
+        replacing(torch, "add", _when(_among_fakes, lambda result: result.float())),
+        target="cpu/fake",
+    ),
+    Saboteur(
+        "fake-transposed-copy",
+        "a fake transposition is a copy",
+        ("views.geometry:transpose",),
+        "shares storage",
+        replacing(Tensor, "transpose", _when(_among_fakes, lambda view: view.clone())),
+        target="cpu/fake",
     ),
     Saboteur(
         "compiled-backward-loses-use",
