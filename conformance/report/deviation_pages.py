@@ -123,7 +123,7 @@ def _special(entry: Deviation) -> str:
     """Return what narrows an entry down, and where it is reported."""
     target = f"target `{entry.target}`" if entry.target != "*" else ""
     versions = f"torch `{entry.torch}`" if entry.torch else ""
-    report = f"[public issue]({entry.link})" if entry.link else "none found"
+    report = f"[public issue]({entry.link})" if entry.link else "no public issue found"
     return ", ".join(filter(None, (target, versions, report)))
 
 
