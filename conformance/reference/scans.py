@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -144,7 +144,10 @@ def running_integral_magnitude(
 
 
 def slopes(
-    f: Array, spacing: Any = 1, dim: int | Sequence[int] | None = None, edge_order: int = 1
+    f: Array,
+    spacing: Any = 1,
+    dim: int | Sequence[int] | None = None,
+    edge_order: Literal[1, 2] = 1,
 ) -> tuple[Array, ...]:
     """Return central differences along each dimension, one-sided ones at its ends."""
     places = range(f.ndim) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
@@ -156,7 +159,10 @@ def slopes(
 
 
 def slopes_magnitude(
-    f: Array, spacing: Any = 1, dim: int | Sequence[int] | None = None, edge_order: int = 1
+    f: Array,
+    spacing: Any = 1,
+    dim: int | Sequence[int] | None = None,
+    edge_order: Literal[1, 2] = 1,
 ) -> tuple[Array, ...]:
     """Return a bound of the sizes of the products that :func:`slopes` adds."""
     places = range(f.ndim) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
