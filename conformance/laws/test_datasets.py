@@ -100,8 +100,9 @@ def test_stacked(target, size, batch_size, named):
         rows, squares = batch[names[0]][0].tolist(), batch[names[1]].tolist()
         found += list(zip(rows, squares, strict=True))
     compare.fact(found, [(n, n * n) for n in range(size)], "samples of all batches")
+    longer: Any = [0] * (size + 1)
     with compare.raises(ValueError, "Size mismatch between datasets"):
-        data.StackDataset(*parts, [0] * (size + 1))
+        data.StackDataset(*parts, longer)
 
 
 @law("datasets.split", docs=PAGE + "#torch.utils.data.random_split")

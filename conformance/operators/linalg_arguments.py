@@ -165,7 +165,7 @@ def tensordot_operands(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
         shapes: tuple[Shape, Shape] = ((free, *shared), (*shared, free + 1))
         dims: Any = len(shared)
     else:
-        ahead = draw(st.sampled_from(((free,), (free, 2), (2,))))
+        ahead = draw(st.sampled_from(((free, 2), (free,), (2, 2))))
         shapes = ((*shared[::-1], free), (*ahead, *shared))
         first = range(len(shared))
         dims = (list(first), [len(ahead) + place for place in reversed(first)])
