@@ -11,6 +11,7 @@ import torch
 from conformance.operators.arguments import mixed_calls, pointwise_calls, unary_calls
 from conformance.operators.arithmetic_arguments import (
     apart_calls,
+    mixed_number_bounds,
     number_bounds_calls,
     tensor_bounds_calls,
     weighted_calls,
@@ -54,6 +55,8 @@ CLAMP = Operator(
     spellings=("Tensor.clamp", "clip", "Tensor.clip"),
     in_place="Tensor.clamp_",
     out="same",
+    result=promoted,
+    mixed=mixed_number_bounds(),
     rejections={
         "unbounded": Rejection(
             "torch.clamp(x, 0)",
