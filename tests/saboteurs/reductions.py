@@ -214,6 +214,10 @@ VALUES = (
             "operators.value:sort-stable", "result",
             when(torch, "sort", lambda x, *rest, **k: k.get("descending") and k.get("stable"),
                  _places_of_last)),
+    _caught("sum-of-bytes", "sum of uint8 over a dimension wraps at 256",
+            "operators.value:sum-narrow", "result", when(
+                torch, "sum", lambda x, *rest, **k: x.dtype == torch.uint8 and (rest or k),
+                lambda r: r % 256)),
     _caught("amax-of-nothing", "amax of no elements at all is zero",
             "operators.rejection:amax-empty-whole", "raised nothing",
             accepting(torch, "amax", RuntimeError, lambda x, *rest, **k: x.new_zeros(()))),
