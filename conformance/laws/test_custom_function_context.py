@@ -355,26 +355,30 @@ def test_once_differentiable(target, case, f):
 
 
 @law("custom-function.returns-input", docs="torch.autograd.Function.forward", level="should")
-@given(problem=PROBLEMS, viewed=st.booleans())
-def test_returns_input(target, problem, viewed):
+@given(problem=PROBLEMS, viewed=st.booleans(), beside=st.booleans())
+def test_returns_input(target, problem, viewed, beside):
     """A Function that returns its input as it is returns a view of it, with its own backward.
 
-    Writing to that view in place raises: it would override the backward.
+    Alone or beside another result. Writing to that view in place raises: it would override the
+    backward.
     """
 
     class Unchanged(torch.autograd.Function):
         @staticmethod
         def forward(context, x):
-            return x.unsqueeze(0) if viewed else x
+            same = x.unsqueeze(0) if viewed else x
+            return (x * 2, same) if beside else same
 
         @staticmethod
-        def backward(context, cotangent):
-            return (cotangent.squeeze(0) if viewed else cotangent) * 3
+        def backward(context, *cotangents):
+            same = cotangents[-1]
+            return (same.squeeze(0) if viewed else same) * 3
 
     f, cotangent = problem
     leaves = f.leaves(target.device)
     x = target.run(f, *leaves)
-    result = Unchanged.apply(x)
+    results = Unchanged.apply(x)
+    result = results[-1] if beside else results
     compare.fact((result is x, result.data_ptr() == x.data_ptr()), (False, True), "a view")
     with compare.raises(RuntimeError, "is a view and is being modified inplace"):
         result.mul_(2)

@@ -277,6 +277,40 @@ def test_worker_seeds(target):
     compare.fact(len(set(epochs)), 8, "numbers that lasting workers draw in two epochs")
 
 
+class Notes(data.Dataset[Any]):
+    """Samples that tell what was noted in the worker's copy of the dataset, and its seed."""
+
+    noted = None
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, number):
+        worker: Any = data.get_worker_info()
+        return worker.id, worker.seed, self.noted
+
+
+def note_in_worker(number):
+    """Note the worker's number, torch's seed there, and whether the copy is new."""
+    worker: Any = data.get_worker_info()
+    worker.dataset.noted = (number, torch.initial_seed(), worker.dataset.noted)
+
+
+@law("data-loader.worker-init", docs="data.html#torch.utils.data.DataLoader")
+def test_worker_init(target):
+    """worker_init_fn runs once in each worker, with its number, after seeding, before it loads.
+
+    "Called on each worker subprocess with the worker id as input, after seeding and before data
+    loading": each epoch in new workers.
+    """
+    dataset = Notes()
+    loader = data.DataLoader(dataset, batch_size=None, num_workers=2, worker_init_fn=note_in_worker)
+    for epoch in (list(loader), list(loader)):
+        compare.fact([s[0] for s in epoch], [0, 1, 0, 1], "workers, in turn")
+        compare.fact([s[2] for s in epoch], [[s[0], s[1], None] for s in epoch], "what was noted")
+    compare.fact(dataset.noted, None, "what was noted in the main process")
+
+
 @law("data-loader.pin-memory", docs=PAGE + "#memory-pinning")
 @given(size=SOME)
 def test_pin_memory(target, size):

@@ -75,6 +75,36 @@ def test_subset(target, size, picks):
     compare.fact(loaded, [n * n for n in places[::-2]], "samples that a loader takes from it")
 
 
+@law("datasets.stacked", docs=PAGE + "#torch.utils.data.StackDataset")
+@given(size=SOME, batch_size=SOME, named=st.booleans())
+def test_stacked(target, size, batch_size, named):
+    """A StackDataset's sample is a tuple of its datasets' samples, or a dict where they have names.
+
+    In the order of the datasets, one by one and in a loader's batches; all must be as long.
+    """
+    numbers = torch.arange(size)
+    parts: Any = [
+        data.Subset(data.TensorDataset(numbers), list(range(size))),  # takes batches of places
+        [n * n for n in range(size)],
+    ]
+    stack: Any = data.StackDataset(b=parts[0], a=parts[1]) if named else data.StackDataset(*parts)
+    compare.fact(len(stack), size, "len")
+    names = ["b", "a"] if named else [0, 1]
+    for place in (0, size - 1):
+        sample = stack[place]
+        compare.fact(type(sample), dict if named else tuple, "type of a sample")
+        compare.fact((sample[names[0]][0].item(), sample[names[1]]), (place, place**2), "sample")
+    found = []
+    for batch in data.DataLoader(stack, batch_size=batch_size):
+        compare.fact(list(batch) if named else len(batch), names if named else 2, "parts")
+        rows, squares = batch[names[0]][0].tolist(), batch[names[1]].tolist()
+        found += list(zip(rows, squares, strict=True))
+    compare.fact(found, [(n, n * n) for n in range(size)], "samples of all batches")
+    longer: Any = [0] * (size + 1)
+    with compare.raises(ValueError, "Size mismatch between datasets"):
+        data.StackDataset(*parts, longer)
+
+
 @law("datasets.split", docs=PAGE + "#torch.utils.data.random_split")
 @given(lengths=st.lists(st.integers(0, 4), min_size=1, max_size=4), seed=seeds())
 def test_split(target, lengths, seed):
@@ -159,6 +189,44 @@ def test_subset_random(target, places, seed):
     compare.fact((sorted(sampler), len(sampler)), (sorted(places), len(places)), "places and len")
     many = [list(data.SubsetRandomSampler(range(30), seeded(seed))) for _ in range(2)]
     compare.fact(many[0], many[1], "two orders by one seed")
+
+
+def randomly(places, generator):
+    return data.RandomSampler(places, generator=generator)
+
+
+def with_replacement(places, generator):
+    return data.RandomSampler(places, True, len(places), generator)
+
+
+def of_subset(places, generator):
+    return data.SubsetRandomSampler(places, generator)
+
+
+def weighted(places, generator):
+    return data.WeightedRandomSampler([1.0] * len(places), len(places), generator=generator)
+
+
+DRAWING = {
+    "random": randomly,
+    "with-replacement": with_replacement,
+    "subset": of_subset,
+    "weighted": weighted,
+}
+
+
+@law("samplers.own-generator", docs=PAGE + "#torch.utils.data.Sampler", over=DRAWING)
+@given(size=st.integers(2, 9), seed=seeds(), times=st.integers(1, 2))
+def test_own_generator(target, case, size, seed, times):
+    """A sampler that is given a generator draws from no other: the default one stays as it was."""
+    generator, before = seeded(seed), torch.get_rng_state()
+    sampler = case(range(size), generator)
+    drawn = [list(sampler) for _ in range(times)]
+    compare.fact([len(order) for order in drawn], [size] * times, "numbers drawn")
+    same = torch.equal(torch.get_rng_state(), before)
+    compare.fact(same, True, "the default generator is where it was")
+    moved = not torch.equal(generator.get_state(), seeded(seed).get_state())
+    compare.fact(moved, True, "the generator that was given has moved")
 
 
 @law("samplers.weighted", docs=PAGE + "#torch.utils.data.WeightedRandomSampler")

@@ -151,15 +151,19 @@ def test_nested(target, f):
 
 
 @law("func-vmap.structures", docs=PAGE)
-@given(f=polynomials(max_leaves=2).map(without_moveaxis), scale=st.sampled_from([1.0, -3.0]))
-def test_structures(target, f, scale):
+@given(
+    f=polynomials(max_leaves=2).map(without_moveaxis),
+    scale=st.sampled_from([1.0, -3.0]),
+    among=st.booleans(),
+)
+def test_structures(target, f, scale, among):
     """Arguments and results may be dictionaries, lists and tuples; in_dims has their structure.
 
-    Keyword arguments are not mapped over.
+    Keyword arguments are not mapped over, be they as long as the batch.
     """
 
     def function(arguments, *, scale):
-        value = f(*arguments["points"]) * scale
+        value = f(*arguments["points"]) * (scale[0] if among else scale)
         return {"value": value, "shifted": (value + arguments["shift"],)}
 
     zeros = (0,) * len(f.points)
@@ -168,8 +172,9 @@ def test_structures(target, f, scale):
         "shift": torch.tensor(0.5, dtype=torch.float64, device=target.device),
     }
     dims = ({"points": list(zeros), "shift": None},)
-    number = torch.tensor(scale, dtype=torch.float64, device=target.device)
-    found = target.run(torch.func.vmap(function, in_dims=dims), arguments, scale=number)
+    numbers = [scale, 5.0, 7.0] if among else scale
+    given_scale = torch.tensor(numbers, dtype=torch.float64, device=target.device)
+    found = target.run(torch.func.vmap(function, in_dims=dims), arguments, scale=given_scale)
     value = scale * np.stack([numpy_of(f)(*each) for each in elements(f)])
     compare.nested(found, {"value": value, "shifted": (value + 0.5,)}, what="result")
 

@@ -136,6 +136,35 @@ def test_products_smooth(target, case, f):
     compare.nested(product, expected, bound=bound, what=case)
 
 
+@law("functional.products-in-v", docs=page, over=PRODUCTS, level="should")
+@given(f=squares(max_leaves=2, max_steps=3))
+def test_products_in_v(target, case, f):
+    """With create_graph=True a product with v can be differentiated by v, in which it is linear."""
+    leaves = tuple(f.leaves(target.device))
+    given_v = _directions(case, leaves)
+    for part in _flat(given_v):
+        part.requires_grad_()
+    _, product = entry(case)(partial(target.run, f), leaves, given_v, create_graph=True)
+    parts = [(part * weights(part.shape, target.device)).sum() for part in _flat(product)]
+    # A product of zeros is not connected to v: zeros times it are.
+    connected = sum(parts) + sum((part * 0).sum() for part in _flat(given_v))
+    found = torch.autograd.grad(connected, _flat(given_v))
+    points, own = f.points, numpy_of(f)
+    along = [compare.to_numpy(weights(p.shape, target.device)) for p in points]
+    if case == "vjp":
+        gradient = derivatives.gradient(own, points)
+        expected = [sum(np.sum(g * w) for g, w in zip(gradient, along, strict=True))]
+    elif case == "jvp":
+        number = compare.to_numpy(weights((), target.device))
+        expected = [number * gradient for gradient in derivatives.gradient(own, points)]
+    else:
+        expected = derivatives.hessian_product(own, points, along)
+    bound = jets.rounding(own, points, 2)
+    for got, want in zip(found, expected, strict=True):
+        what = "derivative by v"
+        compare.close(got, np.asarray(want), bound=bound, dtype=torch.float64, what=what)
+
+
 @law("functional.products-differentiable", docs=page, over=PRODUCTS)
 @given(f=squares(max_leaves=2, max_steps=3))
 def test_products_differentiable(target, case, f):

@@ -212,6 +212,35 @@ def test_mutation_allowed(target, case, drawn):
     compare.gradients(leaves, expected, (True, True))
 
 
+OVERWRITING = {
+    "out": "torch.add(h, 1.0, out=h)",
+    "out-of-view": "torch.add(h[:1], 1.0, out=h[:1])",
+    "foreach": "torch._foreach_add_([h], 1.0)",
+    "item": "h[0, 0] = 5.0",
+    "view": "h.t().mul_(3.0)",
+}
+
+
+@law(
+    "in-place.mutation-without-record",
+    docs="torch.autograd.graph.allow_mutation_on_saved_tensors",
+    over=OVERWRITING,
+)
+@given(x=arrays(shape=(2, 3)), times=st.integers(1, 2))
+def test_mutation_without_record(target, case, x, times):
+    """So they may under no_grad, by out= and through views too: the version saved is kept."""
+    leaf = torch.tensor(x, device=target.device, requires_grad=True)
+    with torch.autograd.graph.allow_mutation_on_saved_tensors():
+        h = leaf * 1
+        total = (h * h).sum()
+        before = compare.to_numpy(h)
+        with torch.no_grad():
+            for _ in range(times):
+                exec(case, {"torch": torch, "h": h})
+        total.backward()
+    compare.close(leaf.grad, 2 * before, bound=0.0, dtype=torch.float64, what="gradient")
+
+
 @law("in-place.hidden-by-no-grad", docs="notes/autograd.html#no-grad-mode")
 @given(
     x=arrays(shape=(2, 3)),

@@ -66,18 +66,21 @@ def test_flatten_strided(target, x):
     seed=seeds(),
     lazily=st.booleans(),
     flags=st.lists(st.booleans(), min_size=4, max_size=4),
+    step=st.integers(1, 2),
 )
-def test_restore(target, shapes, seed, lazily, flags):
+def test_restore(target, shapes, seed, lazily, flags, step):
     """vector_to_parameters writes the slices of a vector into the parameters, in their order.
 
-    They stay the same parameters, with their shapes and flags; the vector stays as it is.
+    They stay the same parameters, with their shapes and flags; the vector, which may have gaps
+    in memory, stays as it is.
     """
     parameters = made(shapes, seed, target.device)
     for parameter, flag in zip(parameters, flags, strict=False):
         parameter.requires_grad_(flag)
     total = sum(parameter.numel() for parameter in parameters)
     numbers = np.arange(1.0, total + 1) / 8
-    vector = torch.tensor(numbers, device=target.device, requires_grad=True)
+    memory = torch.tensor(np.repeat(numbers, step), device=target.device, requires_grad=True)
+    vector = memory[::step]
     torch.nn.utils.vector_to_parameters(vector, iter(parameters) if lazily else parameters)
     place = 0
     for number, (parameter, shape) in enumerate(zip(parameters, shapes, strict=True)):

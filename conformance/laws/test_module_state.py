@@ -15,6 +15,7 @@ from strategies import dtypes, tensors
 STATE = f"{hooks.MODULE}state_dict"
 LOAD = f"{hooks.MODULE}load_state_dict"
 PREFIXES = st.sampled_from(("", "net.", "p"))
+INNER = st.sampled_from(("", "inner."))
 
 
 class Counter(torch.nn.Module):
@@ -302,8 +303,8 @@ def test_refused(target, case):
 
 
 @law("module-state.extra", docs=f"{hooks.MODULE}get_extra_state")
-@given(count=st.integers(), prefix=st.sampled_from(("", "inner.")), strict=st.booleans())
-def test_extra(target, count, prefix, strict):
+@given(count=st.integers(), prefix=INNER, strict=st.booleans(), under=PREFIXES)
+def test_extra(target, count, prefix, strict, under):
     """What get_extra_state returns is part of the state, and goes to set_extra_state on loading."""
     first, second = Counter(count), Counter(None)
     if prefix:
@@ -313,6 +314,7 @@ def test_extra(target, count, prefix, strict):
     state = whole[0].state_dict()
     names = [f"{prefix}weight", f"{prefix}_extra_state"]
     compare.fact(list(state), names, "names")
+    compare.fact(list(whole[0].state_dict(prefix=under)), [under + n for n in names], "prefixed")
     compare.fact(state[names[1]], {"count": count}, "the extra state")
     whole[1].load_state_dict(state, strict=strict)
     compare.fact(second.count, count, "the count after loading")
@@ -366,7 +368,7 @@ def test_load_hooks(target, strict, number, forgive):
     """A hook before loading may change the state, one after it the lists of names.
 
     The first gets the module, a state, prefix, metadata, strict, and the lists; the state that
-    the caller gave is not changed. The second gets the module and both lists, and may mend them.
+    the caller gave is not changed. The second gets the module and both lists; a child's is first.
     """
     root, child, called = torch.nn.Module(), torch.nn.Module(), []
     root.child, child.weight = child, torch.nn.Parameter(torch.zeros(2, device=target.device))
@@ -381,17 +383,18 @@ def test_load_hooks(target, strict, number, forgive):
             names.unexpected_keys.clear()
 
     child.register_load_state_dict_pre_hook(renames)
+    child.register_load_state_dict_post_hook(lambda m, _: called.append(("after", m is child)))
     root.register_load_state_dict_post_hook(mends)
     state = {"child.kernel": torch.full((2,), number, device=target.device, dtype=torch.float32)}
     if forgive:
         state["other"] = torch.ones(1, device=target.device)
-    given_names = list(state)
+    names = list(state)
     result = root.load_state_dict(state, strict=strict)
-    compare.fact(list(state), given_names, "names in the state that was given")
+    compare.fact(list(state), names, "names in the state that was given")
     compare.fact((result.missing_keys, result.unexpected_keys), ([], []), "missing, unexpected")
-    extra = ["other"] if forgive else []
     compare.fact(called[0][:3], ("before", True, "child."), "hook before")
     compare.fact("child.kernel" in called[0][3], True, "the hook before sees the entry")
-    compare.fact(called[1:], [("after", False, [], extra)], "hook after")
+    extra = ["other"] * forgive
+    compare.fact(called[1:], [("after", True), ("after", False, [], extra)], "hooks after")
     want = np.full(2, float(number))
     compare.equal(child.weight, want, dtype=torch.float32, what="weight")

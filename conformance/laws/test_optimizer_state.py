@@ -324,25 +324,30 @@ def test_state_dict_hooks(target, case, history, name):
 @law("optimizer.hooks-replace-state-dict", docs=page, over={"both": ("Optimizer", {})})
 @given(history=histories_of(("Muon", {})), name=st.sampled_from(list(OPTIMIZERS)))
 def test_hooks_replace_state_dict(target, case, history, name):
-    """A dict that a hook returns is used instead: by state_dict's post hook, by load's pre hook."""
+    """A dict that a hook returns is used instead: by state_dict's post hook, by load's pre hook.
+
+    Of several hooks each gets what the one before it returned.
+    """
     parameters = history.parameters(torch.float64, target.device)
     optimizer = optimizer_of(name, parameters, lr=0.5)
 
-    def with_lr(value):
+    def scaled(factor):
         def hook(which, state):
-            groups = [{**group, "lr": value} for group in state["param_groups"]]
+            groups = [{**group, "lr": group["lr"] * factor} for group in state["param_groups"]]
             return {**state, "param_groups": groups}
 
         return hook
 
-    optimizer.register_state_dict_post_hook(with_lr(0.25))
-    compare.fact(optimizer.state_dict()["param_groups"][0]["lr"], 0.25, "lr in the state_dict")
+    for factor in (0.5, 0.25):
+        optimizer.register_state_dict_post_hook(scaled(factor))
+    compare.fact(optimizer.state_dict()["param_groups"][0]["lr"], 0.0625, "lr in the state_dict")
     compare.fact(optimizer.param_groups[0]["lr"], 0.5, "lr of the optimizer")
-    optimizer.register_load_state_dict_pre_hook(with_lr(0.125))
+    for factor in (2.0, 8.0):
+        optimizer.register_load_state_dict_pre_hook(scaled(factor))
     handed = optimizer.state_dict()
     optimizer.load_state_dict(handed)
-    compare.fact(optimizer.param_groups[0]["lr"], 0.125, "lr after the load")
-    compare.fact(handed["param_groups"][0]["lr"], 0.25, "lr in the dict that was handed in")
+    compare.fact(optimizer.param_groups[0]["lr"], 1.0, "lr after the load")
+    compare.fact(handed["param_groups"][0]["lr"], 0.0625, "lr in the dict that was handed in")
 
 
 @law("optimizer.state-untouched", docs="torch.optim.Optimizer.zero_grad", over=OPTIMIZERS)

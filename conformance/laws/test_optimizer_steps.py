@@ -115,12 +115,14 @@ def test_zero_grad(target, case, history, value):
     docs="torch.optim.Optimizer.zero_grad",
     over={label: IMPLEMENTED[label] for label in ("SGD", "SGD-foreach", "SGD-fused", "LBFGS")},
 )
-@given(history=histories_of)
-def test_zero_grad_detaches(target, case, history):
+@given(history=histories_of, grouped=st.booleans())
+def test_zero_grad_detaches(target, case, history, grouped):
     """Gradients that zero_grad(set_to_none=False) keeps belong to no graph any more."""
     name, variant = case
     parameters = history.parameters(torch.float64, target.device)
-    optimizer = optimizer_of(name, parameters, **variant)
+    split = grouped and name != "LBFGS"
+    groups = [{"params": [parameter]} for parameter in parameters] if split else parameters
+    optimizer = optimizer_of(name, groups, **variant)
     for parameter in parameters:
         (parameter * parameter * parameter).sum().backward(create_graph=True)
     compare.fact([p.grad.requires_grad for p in parameters], [True] * len(parameters), "before")

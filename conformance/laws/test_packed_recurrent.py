@@ -129,6 +129,34 @@ def test_layers_gradient(target, case, seed, both):
         compare.close(got, want, bound=1e-11, dtype=torch.float64, what=what)
 
 
+@law("layers.recurrent-dropout", docs="torch.nn.LSTM", over=KINDS)
+@given(seed=seeds(), count=st.integers(2, 3), both=st.booleans(), training=st.booleans())
+def test_layers_dropout(target, case, seed, count, both, training):
+    """In training dropout=1 hands zeros from each layer to the next: what the last gives is kept.
+
+    "Introduces a Dropout layer on the outputs of each layer except the last layer"; in
+    evaluation nothing is dropped.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    options = {"hidden_size": 2, "num_layers": count, "bidirectional": both, "dropout": 1.0}
+    module, weights = made(case, generator, target.device, **options)
+    module.train(training)
+    x = drawn((2, 3, 2), generator, target.device)
+    directions, parts = 2 if both else 1, 2 if case == "LSTM" else 1
+    output, finals = compare.to_numpy(x), []
+    for start in range(0, count * directions, directions):
+        handed = output * 0 if training and start else output
+        zeros = [np.zeros((directions, 3, 2))] * parts
+        own = weights[start : start + directions]
+        output, final = recurrent.layers(case, handed, zeros, own, directions)
+        finals.append(final)
+    found, last = module(x)
+    compare.close(found, output, bound=1e-12, dtype=torch.float64, what="output")
+    expected = [np.concatenate(group) for group in zip(*finals, strict=True)]
+    for got, want in zip(last if parts == 2 else (last,), expected, strict=True):
+        compare.close(got, want, bound=1e-12, dtype=torch.float64, what="final state")
+
+
 @law("packed.projected", docs="torch.nn.LSTM")
 @given(
     seed=seeds(), lengths=LENGTHS, count=st.integers(1, 2), both=st.booleans(),

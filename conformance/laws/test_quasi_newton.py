@@ -203,6 +203,27 @@ def test_lbfgs_stops(target, problem, search):
         compare.fact(moved, True, "a gradient above the tolerance moves the parameter")
 
 
+@law("optimizer.lbfgs-idle-steps", docs=PAGE, level="should")
+@given(problem=problems(), options=optimizer_options("LBFGS"), idle=st.integers(1, 3))
+def test_lbfgs_idle(target, problem, options, idle):
+    """Steps that find a gradient of zero count for nothing: the next one is as if it were first."""
+    (late,), (fresh,) = (parameters_of(problem, target.device) for _ in range(2))
+    optimizer, other = (optimizer_of("LBFGS", [each], **options) for each in (late, fresh))
+
+    def flat():
+        late.grad = torch.zeros_like(late)
+        return (late.detach() * 0).sum()
+
+    for _ in range(idle):
+        optimizer.step(flat)
+    compare.unchanged(late, problem.start, "parameter after idle steps")
+    for step in range(2):
+        optimizer.step(closure_of(problem, [late]))
+        other.step(closure_of(problem, [fresh]))
+        value, what = compare.to_numpy(fresh), f"parameter {step + 1} steps later"
+        compare.equal(late, value, dtype=torch.float64, what=what)
+
+
 LIMITS = {
     "fixed": {"line_search_fn": None, "max_eval": 5},
     "default": {"line_search_fn": None, "max_eval": None},

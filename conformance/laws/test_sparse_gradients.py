@@ -89,6 +89,28 @@ def test_sparse_gradient(target, case, options, history):
             check_state(optimizer.state[parameter], path[step], parameter, what)
 
 
+BOTH = {label: case for label, case in TAKING.items() if case[0] != "SparseAdam"}
+
+
+@law("optimizer.sparse-beside-dense", docs=EMBEDDING, over=BOTH)
+@given(options=options_of, history=sparse_histories(), first=st.booleans())
+def test_sparse_beside_dense(target, case, options, history, first):
+    """In one group, parameters with sparse gradients and others move as each does alone."""
+    name, _ = case
+    sparse, dense = (
+        torch.tensor(history.start, device=target.device, requires_grad=True) for _ in range(2)
+    )
+    optimizer = optimizer_of(name, [sparse, dense] if first else [dense, sparse], **options)
+    gradients = written_out(history, 0.0)
+    path = follow(CLOSED_FORMS[name], history.start, gradients, options, 2.0**-53)
+    for step, gradient in enumerate(gradients):
+        sparse.grad = gradient_of(history, step, target.device)
+        dense.grad = torch.tensor(gradient, device=target.device)
+        optimizer.step()
+        for parameter, what in ((sparse, "sparse"), (dense, "dense")):
+            check_parameter(parameter, path[step], f"parameter of the {what} gradient")
+
+
 @law("optimizer.sparse-gradient-unchanged", docs=EMBEDDING, over=TAKING)
 @given(options=options_of, history=sparse_histories())
 def test_sparse_gradient_unchanged(target, case, options, history):

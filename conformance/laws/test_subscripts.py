@@ -139,6 +139,34 @@ def test_copy(target, read):
     compare.equal(result, np.ones(tuple(result.shape)), dtype=x.dtype, what="what was read")
 
 
+@st.composite
+def counted_back(draw):
+    """Draw a tensor of a rank of 2 or more, a dimension but the first, positions from its end."""
+    x = draw(tensors(shape=shapes(min_rank=2, min_side=1), layouts=WRITABLE))
+    place = draw(st.integers(1, x.dim() - 1))
+    side = x.shape[place]
+    back = draw(st.lists(st.integers(-side, -1), min_size=1, max_size=side, unique=True))
+    return x, place, back
+
+
+@law("subscripts.positions-from-end", docs=INDEXING)
+@given(drawn=counted_back(), listed=st.booleans())
+def test_positions_from_end(target, drawn, listed):
+    """A negative position counts from the end of its own dimension, behind whole slices too.
+
+    Read and written: -1 is the last one along it.
+    """
+    x, place, back = drawn
+    index = (*[slice(None)] * place, back if listed else torch.tensor(back, device=x.device))
+    before = compare.to_numpy(x)
+    picked = [x.shape[place] + position for position in back]
+    result = target.run(GET, x, index)
+    compare.equal(result, np.take(before, picked, axis=place), dtype=x.dtype)
+    target.run(SET, x, index, 1)
+    np.moveaxis(before, place, 0)[picked] = 1
+    compare.equal(x, before, dtype=x.dtype, what="x after the write")
+
+
 @law("subscripts.write", docs=INDEXING, over=KINDS)
 @given(write=writes)
 def test_write(target, case, write):

@@ -270,3 +270,24 @@ def test_cosine_similarity(target, rows, width, axis):
     upstream = compare.to_numpy(cotangent)[:, None]
     expected = upstream * np.sign(compare.to_numpy(y)) / EPSILON
     compare.gradients(leaves, (expected, np.zeros_like(expected)), (True, True))
+
+
+DERIVATIVES = {"first": 1, "second": 2}
+
+
+@law("subgradients.sinc", docs="torch.sinc", over=DERIVATIVES)
+@given(factor=st.sampled_from((1.0, -2.0, 0.5)), rank=st.integers(0, 2))
+def test_sinc(target, case, factor, rank):
+    """sinc, which is 1 at 0 by definition, is smooth there: its slope is 0, its curvature not.
+
+    Its series is 1 - (pi x)^2 / 6 and so on: the second derivative is -pi^2 / 3.
+    """
+    leaf = torch.zeros((2,) * rank, dtype=torch.float64, device=target.device, requires_grad=True)
+    result = target.run("torch.sinc", leaf) * factor
+    (found,) = torch.autograd.grad(result.sum(), leaf, create_graph=True)
+    expected = 0.0
+    if case == 2:
+        (found,) = torch.autograd.grad(found.sum(), leaf)
+        expected = -factor * np.pi**2 / 3
+    values = np.full(tuple(leaf.shape), expected)
+    compare.close(found, values, bound=1e-14, dtype=torch.float64, what="derivative at 0")

@@ -3,7 +3,9 @@
 import copy
 import math
 
+import numpy as np
 import torch
+from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
@@ -100,3 +102,57 @@ def test_copied_together(target, base):
     compare.equal(second, values[-1:], dtype=base.dtype, what="copy of the view")
     again = copy.deepcopy((last, last))
     compare.fact(again[0] is again[1], True, "one tensor is copied once")
+
+
+LAZY_VIEWS = {
+    "conjugated": ("{a}.conj()", "np.conj({a})"),
+    "conjugated-rows": ("{a}[1:].conj()", "np.conj({a}[1:])"),
+    "conjugated-turned": ("{a}.mT.conj()", "np.conj({a}.T)"),
+    "negated": ("{a}.conj().imag", "-{a}.imag"),
+}
+COPIED = ("v.copy_(s)", "v[...] = s", "v[:, 1:] = s[:, 1:]", "v.mul_(s)", "v += s")
+
+
+@law("views.lazy-written", docs="torch.conj", over=LAZY_VIEWS)
+@given(
+    x=tensors(dtype="complex", shape=(3, 2), values="dyadic", layouts=("contiguous",)),
+    source=tensors(dtype="complex", shape=(3, 2), values="dyadic"),
+    statement=st.sampled_from(COPIED),
+    lazy=st.booleans(),
+)
+def test_lazy_written(target, case, x, source, statement, lazy):
+    """What is written to a view that conjugates or negates lazily stands in the base unsigned.
+
+    The view then reads as what was written, whether that was lazy as well or not.
+    """
+    form, plain = case
+    base = compare.to_numpy(x)
+    view, other = eval(form.format(a="x"), {"x": x}), eval(form.format(a="y"), {"y": source})
+    given_source = other if lazy else other.resolve_conj().resolve_neg()
+    expected, written = (np.array(eval(plain.format(a="z"), {"z": z, "np": np}))
+                         for z in (base, compare.to_numpy(source)))  # fmt: skip
+    exec(statement, {"v": view, "s": given_source})
+    if statement == "v.mul_(s)":
+        expected *= written
+    elif statement == "v += s":
+        expected += written
+    else:
+        expected[:, int("1:" in statement) :] = written[:, int("1:" in statement) :]
+    compare.close(view, expected, bound=0.0, dtype=view.dtype, what="view")
+    again = eval(plain.format(a="z"), {"z": compare.to_numpy(x), "np": np})
+    compare.every(again == expected, x, "what was written, unsigned")
+
+
+AS_REAL = {"view": "v.view(torch.float64)", "view_as_real": "torch.view_as_real(v)"}
+
+
+@law("views.lazy-not-reinterpreted", docs="torch.view_as_real", level="should", over=AS_REAL)
+@given(x=tensors(dtype=torch.complex128, shape=(2, 3), values="dyadic", layouts=("contiguous",)))
+def test_lazy_not_reinterpreted(target, case, x):
+    """A lazily conjugated tensor is not viewed as real numbers until it is resolved."""
+    lazy = x.conj()
+    with compare.raises(RuntimeError, "conjugate"):
+        eval(case, {"torch": torch, "v": lazy})
+    parts = eval(case, {"torch": torch, "v": lazy.resolve_conj()})
+    expected = np.conj(compare.to_numpy(x)).view(np.float64).reshape(parts.shape)
+    compare.equal(parts, expected, dtype=torch.float64)

@@ -230,6 +230,17 @@ def number_bounds_calls(dtype: torch.dtype, kind: str) -> st.SearchStrategy[Call
     return _number_bounds(dtype, kind)
 
 
+@st.composite
+def mixed_number_bounds(draw: st.DrawFn) -> Call:
+    """``clamp(x, min, max)`` with whole numbers or others, whatever the dtype of ``x``."""
+    x = draw(operand(draw(dtypes("real")), "dyadic"))
+    low, high = draw(st.sampled_from(((1, None), (0.5, None), (None, 1), (None, 0.5), (0, 1.5))))
+    if draw(st.booleans()):
+        return Call((x, low, high), {})
+    named = {"min": low, "max": high}
+    return Call((x,), {name: bound for name, bound in named.items() if bound is not None})
+
+
 def tensor_bounds_calls(dtype: torch.dtype, kind: str) -> st.SearchStrategy[Call]:
     """``clamp(x, min, max)`` with tensors that broadcast, one of which may be None."""
     return _tensor_bounds(dtype, kind)

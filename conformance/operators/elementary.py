@@ -10,7 +10,8 @@ import torch
 from hypothesis import strategies as st
 
 from conformance.operators.arguments import mixed_calls, operand, pointwise_calls, unary_calls
-from conformance.operators.operator import Call, Calls, Dtypes, Operator, Reference
+from conformance.operators.arithmetic_arguments import memory_changed
+from conformance.operators.operator import VALUE_ALONE, Call, Calls, Dtypes, Operator, Reference
 from conformance.operators.results import floating, real_part
 from conformance.reference import elementary as reference
 
@@ -201,6 +202,27 @@ XLOG1PY = _of_two(
     docs="special.html#torch.special.xlog1py",
 )
 
+_LAST_BITS = {torch.float16: 9, torch.bfloat16: 6, torch.float32: 22, torch.float64: 51}
+"""How far below 1 the last bits of a dtype are, as powers of two."""
+
+
+@st.composite
+def _near_zero(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
+    """Numbers of which a sum with 1 keeps a digit or two."""
+    tensor = draw(operand(dtype, kind))
+    memory_changed(tensor, lambda values: values * 2.0 ** -_LAST_BITS[dtype])
+    return Call((tensor,), {})
+
+
+NEAR_ZERO = tuple(
+    Operator(
+        name=name, variant="near-zero", calls=_near_zero, reference=function, kind="dyadic",
+        ulps=ULPS, excused=VALUE_ALONE,
+    )
+    for name, function in (("log1p", np.log1p), ("expm1", np.expm1))
+)  # fmt: skip
+
 OPERATORS = (
-    *_FUNCTIONS, LOGIT, CLAMPED_LOGIT, ANGLE, ENTROPY, ATAN2, LOGADDEXP, LOGADDEXP2, XLOGY, XLOG1PY,
+    *NEAR_ZERO, *_FUNCTIONS, LOGIT, CLAMPED_LOGIT, ANGLE, ENTROPY, ATAN2, LOGADDEXP, LOGADDEXP2,
+    XLOGY, XLOG1PY,
 )  # fmt: skip

@@ -11,11 +11,12 @@ import torch
 from conformance.operators.arguments import mixed_calls, pointwise_calls, unary_calls
 from conformance.operators.arithmetic_arguments import (
     apart_calls,
+    mixed_number_bounds,
     number_bounds_calls,
     tensor_bounds_calls,
     weighted_calls,
 )
-from conformance.operators.operator import Operator, Rejection
+from conformance.operators.operator import Call, Dtypes, Operator, Rejection
 from conformance.operators.results import promoted
 from conformance.reference import arithmetic
 from conformance.reference import rounding as reference
@@ -44,6 +45,11 @@ def _extreme(
     )
 
 
+def _with_bounds(call: Call) -> Dtypes:
+    """The dtype to which a tensor and its bounds promote, which may be given by name."""
+    return promoted(Call((*call.arguments, *call.keywords.values()), {}))
+
+
 CLAMP = Operator(
     name="clamp",
     calls=number_bounds_calls,
@@ -54,6 +60,8 @@ CLAMP = Operator(
     spellings=("Tensor.clamp", "clip", "Tensor.clip"),
     in_place="Tensor.clamp_",
     out="same",
+    result=_with_bounds,
+    mixed=mixed_number_bounds(),
     rejections={
         "unbounded": Rejection(
             "torch.clamp(x, 0)",

@@ -103,6 +103,7 @@ def vector_matmul_operands(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Ca
 EQUATIONS = (
     "ij,jk->ik", "ij,kj", "ij->ji", "i,j->ij", "bij,bjk->bik", "...ij,...jk->...ik", "ijk,jil->kl",
     "ij->", "ii->i", "ii", "ab,ab->a", "i,i->", "ij,ij,ij->i", "ij,j,jk->ki", "...i->...",
+    "aA,Ab->ab", "BA",
 )  # fmt: skip
 
 
@@ -156,15 +157,21 @@ def pairs_along(name: str | None, side: int | None = None) -> Calls:
 
 @st.composite
 def tensordot_operands(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
-    """Two tensors and the dimensions they share: a number of them, or two lists."""
+    """Two tensors and the dimensions they share: a number of them, or lists from either end."""
     free = draw(st.sampled_from((2, 1, 3)))
     shared = as_long_as_asked(tuple(draw(st.lists(st.sampled_from((2, 1, 3)), max_size=2))))
-    if draw(st.booleans()):
+    form = draw(st.sampled_from(("number", "places", "from the end", "from the end")))
+    if form == "number":
         shapes: tuple[Shape, Shape] = ((free, *shared), (*shared, free + 1))
         dims: Any = len(shared)
     else:
-        shapes = ((*shared[::-1], free), (free, *shared))
-        dims = (list(range(len(shared))), list(range(len(shared), 0, -1)))
+        ahead = draw(st.sampled_from(((free, 2), (free,), (2, 2))))
+        shapes = ((*shared[::-1], free), (*ahead, *shared))
+        first = range(len(shared))
+        dims = (list(first), [len(ahead) + place for place in reversed(first)])
+    if form == "from the end":
+        ranks = [len(shape) for shape in shapes]
+        dims = tuple([d - rank for d in side] for side, rank in zip(dims, ranks, strict=True))
     return Call(tuple(draw(operand(dtype, kind, shape)) for shape in shapes), {"dims": dims})
 
 

@@ -106,13 +106,27 @@ def _broadcast_system(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
 
 @st.composite
 def _normed(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
-    """A matrix of different powers of two, so that no two rows or columns have one sum."""
+    """Matrices of different powers of two, so that no two rows or columns have one sum.
+
+    They lie in the last two dimensions, or in two that are given in either order.
+    """
     rows, columns = draw(st.sampled_from(((2, 2), (3, 2), (2, 3), (1, 3), (3, 1), (1, 1))))
-    exponents = draw(permuted_ranges(rows * columns))
-    signs = draw(arrays(dtype=torch.int8, shape=(rows * columns,)))
-    values = (np.where(signs < 0, -1.0, 1.0) * 2.0**exponents).reshape(rows, columns)
+    sides = (*draw(st.sampled_from(((), (2,)))), rows, columns)
+    count = int(np.prod(sides))
+    exponents = draw(permuted_ranges(count))
+    signs = draw(arrays(dtype=torch.int8, shape=(count,)))
+    values = (np.where(signs < 0, -1.0, 1.0) * 2.0**exponents).reshape(sides)
+    keywords: dict[str, Any] = {}
+    if draw(st.booleans()):
+        order = draw(permuted_ranges(len(sides))).tolist()
+        values = values.transpose(order)
+        places = [order.index(len(sides) - 2), order.index(len(sides) - 1)]
+        from_end = draw(st.sampled_from((0, len(sides))))
+        keywords["dim"] = tuple(place - from_end for place in places)
+    if draw(st.booleans()):
+        keywords["keepdim"] = draw(st.booleans())
     matrix = draw(tensors_holding(values, dtype=dtype))
-    return Call((matrix, draw(st.sampled_from((1, -1, np.inf, -np.inf)))), {})
+    return Call((matrix, draw(st.sampled_from((1, -1, np.inf, -np.inf)))), keywords)
 
 
 def _normwise(function: Any) -> Any:

@@ -105,6 +105,7 @@ def _extreme(
                     _EMPTY,
                     "IndexError",
                 ),
+                "empty-whole": rejecting(f"torch.a{name}(x)", f"torch.a{name}(x[:0])", _EMPTY),
             },
         ),
         Operator(

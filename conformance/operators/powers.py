@@ -13,14 +13,28 @@ from conformance.operators.arguments import mixed_calls, pointwise_calls, unary_
 from conformance.operators.arithmetic import WRAPPING
 from conformance.operators.arithmetic_arguments import (
     exponent_calls,
+    memory_changed,
     number_first_calls,
     number_power_calls,
     reflected_calls,
 )
-from conformance.operators.operator import Call, Dtypes, Operator, Rejection
+from conformance.operators.operator import VALUE_ALONE, Call, Dtypes, Operator, Rejection
 from conformance.operators.results import floating, promoted, promoted_dtype
 from conformance.reference import arithmetic as reference
 from strategies import tensors
+
+_SQUARES_BEYOND = {torch.float16: 9, torch.bfloat16: 80, torch.float32: 80, torch.float64: 600}
+"""Powers of two whose squares are too large for a dtype, and those of their inverses too small."""
+
+
+@st.composite
+def _with_extreme_squares(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
+    call = draw(pointwise_calls(2)(dtype, kind))
+    factor = 2.0 ** draw(st.sampled_from((_SQUARES_BEYOND[dtype], -_SQUARES_BEYOND[dtype])))
+    for tensor in tensors_in(call):
+        memory_changed(tensor, lambda values: values * factor)
+    return call
+
 
 _BASE = {"complex": "positive"}
 _EXPONENT = {"integral": "probability", "complex": "dyadic"}
@@ -210,5 +224,16 @@ OPERATORS = (
         in_place="Tensor.hypot_",
         out="cast",
         mixed=mixed_calls(2, ("floating",), numbers=False),
+    ),
+    Operator(
+        name="hypot",
+        variant="extreme",
+        calls=_with_extreme_squares,
+        reference=np.hypot,
+        result=promoted,
+        kind="dyadic",
+        ulps=2,
+        spellings=("Tensor.hypot",),
+        excused=VALUE_ALONE,
     ),
 )

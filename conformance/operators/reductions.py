@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.operators.arguments import SMOOTH, operand
-from conformance.operators.operator import Call, Calls, Operator
+from conformance.operators.operator import VALUE_ALONE, Call, Calls, Operator
 from conformance.operators.reduction_arguments import (
     KEEPDIM,
     NONFINITE,
@@ -113,6 +113,17 @@ SUMS = (
             **out_of_range("torch.sum(x, {})"),
             **repeated("torch.sum(x, {})"),
         },
+    ),
+    Operator(
+        name="sum",
+        variant="narrow",
+        calls=along("several", kinds={"integral": "any"}),
+        reference=reference.sum_over,
+        dtypes=(torch.uint8, torch.int8, torch.int16),
+        result=summed,
+        kind="any",
+        spellings=("Tensor.sum",),
+        excused=VALUE_ALONE,
     ),
     Operator(
         name="sum",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
 
@@ -23,7 +24,9 @@ from conformance.operators.reduction_arguments import (
 )
 from conformance.operators.results import floating, same_and_positions, summed
 from conformance.reference import scans as reference
-from strategies import dims
+from strategies import dims, tensors_holding
+
+_STEPS = st.sampled_from((0.5, 2.0, -1.5, 3))
 
 
 def _cast_result(call: Call) -> Dtypes:
@@ -68,6 +71,37 @@ def _integrals(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
         return Call((y,), keywords)
     shape = tuple(y.shape) if form == "points" else (y.shape[dim],)
     return Call((y, draw(operand(dtype, kind, shape))), keywords)
+
+
+@st.composite
+def _sampled(draw: st.DrawFn, dtype: torch.dtype, kind: str) -> Call:
+    """Values at places a step apart, one step a dimension, or at places of their own."""
+    order = draw(st.sampled_from((1, 2)))
+    sides = st.sampled_from((3, 4, 5) if order == 2 else (2, 3, 4))
+    rank = draw(st.sampled_from((1, 2)))
+    shape = tuple(draw(sides) for _ in range(rank))
+    keywords: dict[str, Any] = {"edge_order": 2} if order == 2 else {}
+    places = list(range(rank))
+    if draw(BOOLEANS):
+        places = draw(st.sampled_from(([-1], [0], [1, 0], [0, -1]) if rank == 2 else ([0], [-1])))
+        single = len(places) == 1 and draw(BOOLEANS)
+        keywords["dim"] = places[0] if single else tuple(places)
+    form = draw(st.sampled_from(("plain", "step", "steps", "places")))
+    if form == "step":
+        keywords["spacing"] = draw(_STEPS)
+    elif form == "steps":
+        keywords["spacing"] = [draw(_STEPS) for _ in places]
+    elif form == "places":
+        real = torch.empty(0, dtype=dtype).real.dtype
+        keywords["spacing"] = [draw(_rising(real, shape[place])) for place in places]
+    return Call((draw(operand(dtype, kind, shape)),), keywords)
+
+
+@st.composite
+def _rising(draw: st.DrawFn, dtype: torch.dtype, count: int) -> torch.Tensor:
+    """Places of uneven distances, to the right or to the left."""
+    widths = np.asarray([draw(st.sampled_from((1.0, 0.5, 2.0))) for _ in range(count)])
+    return draw(tensors_holding(np.cumsum(widths) * draw(st.sampled_from((1, -1))), dtype=dtype))
 
 
 def _running_extreme(name: str, of: Reference, values: Reference) -> tuple[Operator, ...]:
@@ -218,6 +252,18 @@ _DIFFERENCES = (
         ulps=4,
         magnitude=reference.running_integral_magnitude,
         rejections=out_of_range("torch.cumulative_trapezoid(x, dim={})"),
+    ),
+    Operator(
+        name="gradient",
+        calls=_sampled,
+        reference=reference.slopes,
+        analytic=reference.slopes,
+        dtypes=(torch.float64, torch.float32, "complex"),
+        result=_cast_result,
+        constants=(1, 2),
+        kind="dyadic",
+        ulps=8,
+        magnitude=reference.slopes_magnitude,
     ),
 )
 

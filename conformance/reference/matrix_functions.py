@@ -104,15 +104,27 @@ def frobenius_analytic(a: Array) -> Array:
     return np.asarray(np.sqrt(np.sum(a * a, axis=(-2, -1))))
 
 
-def row_norm(a: Array, ord: float) -> Array:
-    """Return the largest or least sum of sizes in a column (ord 1, -1) or a row (inf, -inf)."""
-    sums = np.sum(np.abs(a), axis=-2 if abs(ord) == 1 else -1)
-    return np.asarray(sums.max(axis=-1) if ord > 0 else sums.min(axis=-1))
+def row_norm(a: Array, ord: float, dim: tuple[int, int] = (-2, -1), keepdim: bool = False) -> Array:
+    """Return the largest or least sum of sizes in a column (ord 1, -1) or a row (inf, -inf).
+
+    ``dim`` names the dimension down which rows are counted, then that of columns.
+    """
+    rows, columns = (place % a.ndim for place in dim)
+    summed, kept = (rows, columns) if abs(ord) == 1 else (columns, rows)
+    sums = np.sum(np.abs(a), axis=summed, keepdims=True)
+    chosen = (
+        np.max(sums, axis=kept, keepdims=True) if ord > 0 else np.min(sums, kept, keepdims=True)
+    )
+    return np.asarray(chosen if keepdim else np.squeeze(chosen, (rows, columns)))
 
 
-def row_norm_analytic(a: Array, ord: float) -> Array:
+def row_norm_analytic(
+    a: Array, ord: float, dim: tuple[int, int] = (-2, -1), keepdim: bool = False
+) -> Array:
     """Return :func:`row_norm` of real matrices, analytic: chosen and signed by real parts."""
-    sizes = np.where(a.real < 0, -a, a)
-    sums = np.sum(sizes, axis=-2 if abs(ord) == 1 else -1)
-    chosen = sums.real.argmax(axis=-1) if ord > 0 else sums.real.argmin(axis=-1)
-    return np.take_along_axis(sums, chosen[..., None], axis=-1)[..., 0]
+    rows, columns = (place % a.ndim for place in dim)
+    summed, kept = (rows, columns) if abs(ord) == 1 else (columns, rows)
+    sums = np.sum(np.where(a.real < 0, -a, a), axis=summed, keepdims=True)
+    pick = np.argmax if ord > 0 else np.argmin
+    chosen = np.take_along_axis(sums, pick(sums.real, axis=kept, keepdims=True), kept)
+    return np.asarray(chosen if keepdim else np.squeeze(chosen, (rows, columns)))

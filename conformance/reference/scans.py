@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
@@ -140,3 +141,37 @@ def running_integral_magnitude(
     if x is None:
         return running_integral(np.abs(y), None, None if dx is None else abs(dx), dim)
     return running_integral(np.abs(y), _reaching(np.abs(x), dim), None, dim)
+
+
+def slopes(
+    f: Array,
+    spacing: Any = 1,
+    dim: int | Sequence[int] | None = None,
+    edge_order: Literal[1, 2] = 1,
+) -> tuple[Array, ...]:
+    """Return central differences along each dimension, one-sided ones at its ends."""
+    places = range(f.ndim) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    steps = spacing if isinstance(spacing, (tuple, list)) else [spacing] * len(places)
+    return tuple(
+        np.asarray(np.gradient(f, step, axis=place, edge_order=edge_order))
+        for step, place in zip(steps, places, strict=True)
+    )
+
+
+def slopes_magnitude(
+    f: Array,
+    spacing: Any = 1,
+    dim: int | Sequence[int] | None = None,
+    edge_order: Literal[1, 2] = 1,
+) -> tuple[Array, ...]:
+    """Return a bound of the sizes of the products that :func:`slopes` adds."""
+    places = range(f.ndim) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    steps = spacing if isinstance(spacing, (tuple, list)) else [spacing] * len(places)
+    largest = np.max(np.abs(f), initial=0.0)
+    return tuple(np.full(f.shape, largest * _steepness(step)) for step in steps)
+
+
+def _steepness(step: Any) -> Any:
+    """The largest weight that a step between neighbours, or their places, can give a value."""
+    widths = np.abs(np.diff(step) if np.ndim(step) else np.asarray([step]))
+    return 4 * widths.max() / widths.min() ** 2

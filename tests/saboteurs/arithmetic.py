@@ -293,6 +293,11 @@ SABOTEURS = (
             lambda original, x, y, **k: torch.where(x == 0, x, original(x, y, **k)))),
     ),
     Saboteur(
+        "hypot-overflows", "hypot is the root of the sum of squares",
+        ("operators.value:hypot-extreme",), "result",
+        replacing(torch, "hypot", lambda original: lambda x, y, **k: (x * x + y * y).sqrt()),
+    ),
+    Saboteur(
         "lerp-weight-gradient", "the gradient of lerp is 0.1 % too large",
         ("operators.vjp:lerp",), "gradient", replacing(torch, "lerp", through(ScaledGradient)),
     ),

@@ -70,6 +70,23 @@ def _does_nothing(original: Any) -> Any:
     return lambda self, *tensors: None
 
 
+def _inputs_themselves(original: Any) -> Any:
+    """Of several results, one that is an input is that very tensor."""
+
+    def apply(cls: Any, *arguments: Any, **keywords: Any) -> Any:
+        results = original.__func__(cls, *arguments, **keywords)
+        if not isinstance(results, tuple):
+            return results
+        inputs = {id(given): given for given in arguments if isinstance(given, Tensor)}
+        bases = [result._base for result in results]
+        return tuple(
+            inputs[id(base)] if id(base) in inputs and base.shape == result.shape else result
+            for result, base in zip(results, bases, strict=True)
+        )
+
+    return classmethod(apply)
+
+
 def _copied_views(original: Any) -> Any:
     def apply(cls: Any, *arguments: Any, **keywords: Any) -> Any:
         result = original.__func__(cls, *arguments, **keywords)
@@ -133,6 +150,11 @@ SABOTEURS = (
         "returned-input-copied", "a Function that returns a view of its input returns a copy",
         ("custom-function.returns-input",), "a view",
         replacing(torch.autograd.Function, "apply", _copied_views),
+    ),
+    Saboteur(
+        "returned-input-itself", "a Function gives an input that it returns beside others as it is",
+        ("custom-function.returns-input",), "a view",
+        replacing(torch.autograd.Function, "apply", _inputs_themselves),
     ),
     Saboteur(
         "first-mark-alone", "mark_non_differentiable heeds the first of its arguments alone",

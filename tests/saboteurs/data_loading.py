@@ -126,6 +126,23 @@ def _same_round(original: Any) -> Any:
     return iterate
 
 
+def _first_of_the_batch(self: Any, places: list[int]) -> list[Any]:
+    """The samples of a batch, whose second parts are all the first sample's."""
+    samples = [self[place] for place in places]
+    last = next(reversed(samples[0])) if isinstance(samples[0], dict) else None
+    if last is not None:
+        return [{**sample, last: samples[0][last]} for sample in samples]
+    return samples
+
+
+def _also_draws(original: Any) -> Any:
+    def iterate(self: Any) -> Iterator[Any]:
+        torch.rand(1)
+        return iter(list(original(self)))
+
+    return iterate
+
+
 def _first_seed_again(original: Any) -> Any:
     """Workers that persist begin every epoch with their first seed."""
 
@@ -138,7 +155,38 @@ def _first_seed_again(original: Any) -> Any:
     return staticmethod(create)
 
 
+def _initialized_unseeded(original: Any) -> Any:
+    """worker_init_fn is called before the worker is seeded."""
+
+    def loop(*given: Any) -> None:
+        *ahead, function, number = given[:11]
+        if function is not None:
+            torch.manual_seed(0)
+            _utils.worker._worker_info = _utils.worker.WorkerInfo(
+                id=number, num_workers=2, seed=0, dataset=given[1]
+            )
+            function(number)
+        original(*ahead, None, number, *given[11:])
+
+    return loop
+
+
 SABOTEURS = (
+    Saboteur(
+        "stack-first-of-batch", "batches of a StackDataset with names repeat a part",
+        ("datasets.stacked",), "samples of all batches",
+        replacing(data.StackDataset, "__getitems__", lambda original: _first_of_the_batch),
+    ),
+    Saboteur(
+        "sampler-draws-twice", "SubsetRandomSampler draws from the default generator as well",
+        ("samplers.own-generator:subset",), "the default generator",
+        replacing(data.SubsetRandomSampler, "__iter__", _also_draws),
+    ),
+    Saboteur(
+        "worker-init-before-seed", "worker_init_fn runs before its worker is seeded",
+        ("data-loader.worker-init",), "what was noted",
+        replacing(_utils.worker, "_worker_loop", _initialized_unseeded),
+    ),
     Saboteur(
         "last-batch-dropped", "a smaller last batch is always dropped",
         ("data-loader.in-order", "data-loader.collate-fn"), "batches",

@@ -103,6 +103,12 @@ def _saboteur(name: str, breaks: str, law: str, symptom: str, patch: Patch) -> S
 
 
 ELEMENTARY = (
+    Saboteur(
+        "log1p-of-a-sum", "log1p is the logarithm of a sum",
+        ("operators.value:log1p-near-zero",), "result",
+        replacing(torch, "log1p", lambda original: lambda x, **k: (
+            torch.log(1 + x) if x.dtype == torch.float32 and not k else original(x, **k))),
+    ),
     _saboteur("exp-last-digits", "exp of float64 is off in its last two digits",
               "value:exp", "result", when(torch, "exp", _of_double, lambda r: _shifted(r, 1e-14))),
     _saboteur("log-negative", "log of negative numbers is -inf",

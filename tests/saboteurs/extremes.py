@@ -75,6 +75,13 @@ SABOTEURS = (
             lambda x, min=None, max=None, **_: isinstance(min, (int, float)), _minimum_wins)),
     ),
     Saboteur(
+        "clamp-keeps-integers", "clamp of integers by one number that is none stays of integers",
+        ("operators.dtype:clamp",), "dtype",
+        replacing(torch, "clamp", where(
+            lambda x, min=None, max=None, **_: not x.is_floating_point() and None in (min, max),
+            lambda original, x, *a, **k: original(x, *a, **k).to(x.dtype))),
+    ),
+    Saboteur(
         "clamp-keeps-dtype", "clamp with tensors gives the dtype of its first operand",
         ("operators.dtype:clamp-tensors",), "dtype",
         replacing(torch, "clamp", lambda original: lambda x, *a, **k: original(x, *a, **k)

@@ -199,7 +199,30 @@ def _square_by_rows(original: Any) -> Any:
     return vmap
 
 
+def _keywords_backwards(original: Any) -> Any:
+    """What is given by name, and as long as a batch may be, goes backwards."""
+
+    def vmap(function: Any, *rest: Any, **words: Any) -> Any:
+        mapped = original(function, *rest, **words)
+
+        def run(*given: Any, **named: Any) -> Any:
+            turned = {
+                name: value.flip(0) if isinstance(value, Tensor) and value.dim() else value
+                for name, value in named.items()
+            }
+            return mapped(*given, **turned)
+
+        return run
+
+    return vmap
+
+
 SABOTEURS = (
+    Saboteur(
+        "vmap-keywords-backwards", "vmap hands keyword tensors on backwards",
+        ("func-vmap.structures",), "result",
+        replacing(torch.func, "vmap", _keywords_backwards),
+    ),
     Saboteur(
         "vmap-counts-from-end", "vmap over a dimension -2 or before is 0.1 % off at the end",
         ("func-vmap.equals-loop",), "result", mapping(_last_element_larger, _negative_dims),

@@ -118,7 +118,21 @@ def _only_first(found: Any) -> Any:
     return found[0] if isinstance(found, tuple) else found
 
 
+def _by_detached(function: Any, inputs: Any, v: Any = None, **words: Any) -> Any:
+    """v is taken out of its graph."""
+    parts = tuple(part.detach() for part in v) if isinstance(v, tuple) else v.detach()
+    return (function, inputs, parts), words
+
+
 SABOTEURS = (
+    *(
+        Saboteur(
+            f"{name}-detaches-v", f"functional.{name} takes v for a constant",
+            (f"functional.products-in-v:{name}",), "derivative by v",
+            rewriting(functional, name, _by_detached),
+        )
+        for name in ("vjp", "hvp")
+    ),
     *(
         Saboteur(
             f"{name}-keeps-graph", f"functional.{name} returns what requires grad",

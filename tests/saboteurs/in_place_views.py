@@ -75,7 +75,25 @@ def _unbinds_by_selecting(original: Any) -> Any:
     return lambda self, dim=0: tuple(self.select(dim, i) for i in range(self.shape[dim]))
 
 
+def _out_is_no_write(original: Any) -> Any:
+    """What out= overwrites is not kept for the backward pass."""
+
+    def dispatch(self: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if "out" in (kwargs or {}):
+            return func(*args, **kwargs)
+        return original(self, func, types, args, kwargs)
+
+    return dispatch
+
+
 SABOTEURS = (
+    Saboteur(
+        "out-unnoticed", "allow_mutation_on_saved_tensors does not see what out= overwrites",
+        ("in-place.mutation-without-record:out",), "gradient",
+        replacing(
+            torch.autograd.graph._CloneArgBeforeMutateMode, "__torch_dispatch__", _out_is_no_write
+        ),
+    ),
     Saboteur(
         "writes-to-elements-unrecorded", "*= of a view without dimensions is not recorded",
         ("in-place.view-programs",), "grad",

@@ -14,6 +14,17 @@ from tests.saboteurs.saboteur import Saboteur, replacing
 CLIP = nn.utils
 
 
+def _exchanges_batches(original: Any) -> Any:
+    """The first input's two leading dimensions, if of one size, are exchanged."""
+
+    def bilinear(first: Any, *rest: Any) -> Any:
+        if first.dim() > 2 and first.shape[0] == first.shape[1]:
+            first = first.transpose(0, 1)
+        return original(first, *rest)
+
+    return bilinear
+
+
 def _without_second_hook(original: Any) -> Any:
     return lambda self, hook: None if self is not None else original(self, hook)
 
@@ -164,6 +175,11 @@ def _nothing_loaded(self: Any, state: Any, *_: Any, **__: Any) -> Any:
 
 
 SABOTEURS = (
+    Saboteur(
+        "bilinear-square-batch", "bilinear exchanges leading dimensions of one size",
+        ("operators.value:bilinear",), "result",
+        replacing(functional, "bilinear", _exchanges_batches),
+    ),
     Saboteur("state-of-anything", "load_state_dict ignores a state that is no mapping",
              ("module-state.refused:list",), "raised nothing",
              accepting(nn.Module, "load_state_dict", TypeError, _nothing_loaded)),

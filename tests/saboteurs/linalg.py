@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tests.saboteurs.faults import when
+from tests.saboteurs.faults import dropping, rewriting, when
 from tests.saboteurs.gradients import ScaledGradient, WrongTangent, through
 from tests.saboteurs.saboteur import Saboteur, after, replacing
 
@@ -142,7 +142,33 @@ def _saboteur(name: str, breaks: str, law: str, symptom: str, patch: Any) -> Sab
     return Saboteur(name, breaks, (law,), symptom, patch)
 
 
+def _ordered_dimensions(x: torch.Tensor, *rest: Any, dim: Any = (-2, -1), **words: Any) -> Any:
+    return (x, *rest), {"dim": tuple(sorted(dim)), **words}
+
+
+def _counted_in_first(a: torch.Tensor, b: torch.Tensor, dims: Any) -> Any:
+    """Count dimensions of the second tensor by the rank of the first, where that is one as long."""
+    if not isinstance(dims, int) and len(dims[1]) == 1:
+        place = dims[1][0] % a.dim()
+        if b.shape[place] == b.shape[dims[1][0]]:
+            dims = (dims[0], [place])
+    return (a, b), {"dims": dims}
+
+
 OPERATORS = (
+    _saboteur("matrix-norm-ordered", "matrix_norm takes its two dimensions in increasing order",
+              "operators.value:matrix_norm-rows", "result",
+              rewriting(linalg, "matrix_norm", _ordered_dimensions)),
+    _saboteur("matrix-norm-squeezed", "matrix_norm of a batch ignores keepdim",
+              "operators.value:matrix_norm-rows", "shape",
+              dropping(linalg, "matrix_norm", "keepdim")),
+    _saboteur("tensordot-first-rank", "tensordot counts negative dimensions in its first tensor",
+              "operators.value:tensordot", "result",
+              rewriting(torch, "tensordot", _counted_in_first)),
+    _saboteur("einsum-without-case", "einsum takes a capital letter for the small one",
+              "operators.value:einsum", "result",
+              rewriting(torch, "einsum", lambda equation, *rest: ((equation.lower(), *rest), {})
+                        if "->" not in equation else ((equation.replace("A", "a"), *rest), {}))),
     _saboteur("mm-not-square", "mm is off by one in its first entry where the sides differ",
               "operators.value:mm", "result",
               when(torch, "mm", lambda a, b, **_: a.shape[0] > a.shape[1] > 0,

@@ -84,6 +84,16 @@ def _without_buffers(original: Any) -> Any:
     return share
 
 
+def _in_memory_order(original: Any) -> Any:
+    """A vector with gaps in memory is read as if it had none."""
+
+    def restore(vector: Any, parameters: Any) -> None:
+        gaps = isinstance(vector, torch.Tensor) and not vector.is_contiguous()
+        original(vector.as_strided(vector.shape, (1,)) if gaps else vector, parameters)
+
+    return restore
+
+
 SABOTEURS = (
     Saboteur("vectors-order", "of three parameters, large ones come last",
              ("parameter-vectors.flatten",), "vector",
@@ -97,6 +107,9 @@ SABOTEURS = (
     Saboteur("vectors-flags", "from the third on, restored parameters require grad",
              ("parameter-vectors.restore",), "leaf, requires_grad",
              replacing(utils, "vector_to_parameters", _trains_all)),
+    Saboteur("vectors-in-memory", "a vector with gaps in memory is read in memory's order",
+             ("parameter-vectors.restore",), "parameter",
+             replacing(utils, "vector_to_parameters", _in_memory_order)),
     Saboteur("vectors-copies", "the last parameter is a view of the vector",
              ("parameter-vectors.copies",), "after a write",
              replacing(utils, "vector_to_parameters", _keeps_last)),

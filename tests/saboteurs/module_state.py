@@ -169,7 +169,42 @@ def _child_prefix(original: Any) -> Any:
     return register
 
 
+def _extra_without_prefix(original: Any) -> Any:
+    """The extra state of the module that is asked leaves the prefix off its name."""
+
+    def state_dict(self: Module, **words: Any) -> Any:
+        found, under = original(self, **words), words.get("prefix", "")
+        if under and f"{under}_extra_state" in found:
+            found["_extra_state"] = found.pop(f"{under}_extra_state")
+        return found
+
+    return state_dict
+
+
+def _hooks_of_the_root_alone(original: Any) -> Any:
+    """Hooks after loading run for the module whose load_state_dict is called, and no other."""
+
+    def load(self: Module, *rest: Any, **words: Any) -> Any:
+        inner = [module for module in self.modules() if module is not self]
+        kept = [module._load_state_dict_post_hooks for module in inner]
+        for module in inner:
+            module._load_state_dict_post_hooks = OrderedDict()
+        try:
+            return original(self, *rest, **words)
+        finally:
+            for module, hooks in zip(inner, kept, strict=True):
+                module._load_state_dict_post_hooks = hooks
+
+    return load
+
+
 SABOTEURS = (
+    Saboteur("state-extra-prefix", "the extra state's name lacks the prefix that is asked",
+             ("module-state.extra",), "prefixed",
+             replacing(Module, "state_dict", _extra_without_prefix)),
+    Saboteur("state-load-hooks-of-root", "hooks after loading run for the outermost module alone",
+             ("module-state.load-hooks",), "hooks after",
+             replacing(Module, "load_state_dict", _hooks_of_the_root_alone)),
     Saboteur("state-copies-scalars", "the state holds copies of scalars",
              ("module-state.entries",), "in the member's memory",
              replacing(Module, "_save_to_state_dict", _copies_scalars)),

@@ -130,6 +130,21 @@ def _batches_are_one(original: Any, index: int, lists: Lists, keywords: Options)
     original(*lists, **keywords)
 
 
+def _counts_idle_steps(original: Any) -> Any:
+    """A step that stops at its first gradient has made an iteration."""
+
+    def step(self: Any, closure: Any) -> Any:
+        loss = original(self, closure)
+        state = self.state[self._params[0]]
+        if state["n_iter"] == 0:
+            zeros = torch.zeros(self._numel(), dtype=self._params[0].dtype)
+            state.update(n_iter=1, d=zeros, t=0.0, prev_flat_grad=zeros.clone(), prev_loss=0.0)
+            state.update(old_dirs=[], old_stps=[], ro=[], H_diag=1)
+        return loss
+
+    return step
+
+
 def _first_pairs_stay(original: Any) -> Any:
     def step(self: Any, closure: Any) -> Any:
         result = original(self, closure)
@@ -326,6 +341,11 @@ SABOTEURS = (
         "muon-factor-ignored", "Muon's factor for tall matrices is ignored",
         ("optimizer.muon-equal-singular-values:Muon",), "parameter",
         replacing(_muon, "_adjust_lr", _square_ratio),
+    ),
+    Saboteur(
+        "lbfgs-counts-idle-steps", "LBFGS takes a step that stopped at once for its first",
+        ("optimizer.lbfgs-idle-steps",), "steps later",
+        replacing(lbfgs.LBFGS, "step", _counts_idle_steps),
     ),
     Saboteur(
         "lbfgs-memory-drifts", "LBFGS's oldest pair and its scale drift between steps",

@@ -153,6 +153,15 @@ def _hook_result_ignored(original: Any) -> Any:
     return register
 
 
+def _later_results_ignored(original: Any) -> Any:
+    def register(self: Any, hook: Any, prepend: bool = False) -> Any:
+        first = not self._optimizer_load_state_dict_pre_hooks
+        heard = hook if first else (lambda *given: (hook(*given), None)[1])
+        return original(self, heard, prepend)
+
+    return register
+
+
 def _zero_grad_decays(original: Any) -> Any:
     def zero(self: Any, set_to_none: bool = True) -> None:
         original(self, set_to_none)
@@ -234,6 +243,11 @@ SABOTEURS = (
         "hook-result-ignored", "what a hook on load_state_dict returns is ignored",
         _all("hooks-replace-state-dict", "both"), "lr after the load",
         replacing(Optimizer, "register_load_state_dict_pre_hook", _hook_result_ignored),
+    ),
+    Saboteur(
+        "later-hook-result-ignored", "what a second hook on load_state_dict returns is ignored",
+        _all("hooks-replace-state-dict", "both"), "lr after the load",
+        replacing(Optimizer, "register_load_state_dict_pre_hook", _later_results_ignored),
     ),
     Saboteur(
         "zero-grad-decays-state", "zero_grad with set_to_none=False changes the state",

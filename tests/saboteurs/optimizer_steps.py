@@ -42,6 +42,19 @@ def _zero_is_none(original: Any) -> Any:
     return step
 
 
+def _keeps_graphs_of_later_groups(original: Any) -> Any:
+    def zero_grad(self: Any, set_to_none: bool = True) -> None:
+        later = [p for group in self.param_groups[1:] for p in group["params"]]
+        kept = [(p, p.grad) for p in later if p.grad is not None and p.grad.requires_grad]
+        for parameter, _ in kept:
+            parameter.grad = None
+        original(self, set_to_none)
+        for parameter, gradient in kept:
+            parameter.grad = None if set_to_none else gradient
+
+    return zero_grad
+
+
 def _keeps_graph(original: Any) -> Any:
     def zero(self: Any, set_to_none: bool = True) -> None:
         if set_to_none:
@@ -171,6 +184,11 @@ SABOTEURS = (
         "zero-grad-keeps-graph", "zero_grad with set_to_none=False keeps the graph",
         _all("zero-grad-detaches", "SGD", "SGD-foreach"), "requires grad",
         replacing(Optimizer, "zero_grad", _keeps_graph),
+    ),
+    Saboteur(
+        "zero-grad-keeps-later-graphs", "zero_grad leaves recorded gradients of later groups alone",
+        _all("zero-grad-detaches", "SGD"), "",
+        replacing(Optimizer, "zero_grad", _keeps_graphs_of_later_groups),
     ),
     Saboteur(
         "closure-runs-twice", "Adagrad runs its closure twice",

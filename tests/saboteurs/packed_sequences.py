@@ -118,7 +118,36 @@ def _second_layer_bias(original: Any) -> Any:
     return forward
 
 
+def _drops_between_always(original: Any) -> Any:
+    def forward(self: Any, x: Any, state: Any = None) -> Any:
+        was = self.training
+        self.training = True
+        try:
+            return original(self, x, state)
+        finally:
+            self.training = was
+
+    return forward
+
+
+def _drops_the_last(original: Any) -> Any:
+    """What the last layer gives is dropped as well."""
+
+    def forward(self: Any, x: Any, state: Any = None) -> Any:
+        output, final = original(self, x, state)
+        drops = self.training and self.dropout and isinstance(output, torch.Tensor)
+        return torch.nn.functional.dropout(output, self.dropout) if drops else output, final
+
+    return forward
+
+
 SABOTEURS = (
+    Saboteur("recurrent-last-dropped", "dropout of a GRU drops what its last layer gives too",
+             ("layers.recurrent-dropout:GRU",), "output",
+             replacing(torch.nn.GRU, "forward", _drops_the_last)),
+    Saboteur("recurrent-dropped-always", "dropout between layers of an LSTM goes on in evaluation",
+             ("layers.recurrent-dropout:LSTM",), "",
+             replacing(torch.nn.LSTM, "forward", _drops_between_always)),
     Saboteur("packed-pad-shortens", "one of three sequences as long loses its end",
              ("packed.pad",), "result", replacing(rnn, "pad_sequence", _one_more)),
     Saboteur("packed-pad-side", "padding on the left is ignored with the batch first",

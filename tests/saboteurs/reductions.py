@@ -81,6 +81,21 @@ def _places_lowered(results: Any) -> Any:
     return values, (places - 1).clamp(min=0)
 
 
+def _flat_at_the_end(original: Any) -> Any:
+    """Take the last difference for the slope at the last place, whatever order is asked."""
+
+    def gradient(x: torch.Tensor, **words: Any) -> Any:
+        found = original(x, **words)
+        if words.get("edge_order") != 2 or not isinstance(words.get("spacing"), list):
+            return found
+        first = original(x, **{**words, "edge_order": 1})
+        if x.dim() > 1:
+            return found
+        return [torch.cat([a[:-1], b[-1:]]) for a, b in zip(found, first, strict=True)]
+
+    return gradient
+
+
 def _places_of_last(results: Any) -> Any:
     values, places = results
     return values, places.flip(-1) if places.dim() else places
@@ -224,6 +239,15 @@ VALUES = (
             "operators.value:sort-stable", "result",
             when(torch, "sort", lambda x, *rest, **k: k.get("descending") and k.get("stable"),
                  _places_of_last)),
+    _caught("sum-of-bytes", "sum of uint8 over a dimension wraps at 256",
+            "operators.value:sum-narrow", "result", when(
+                torch, "sum", lambda x, *rest, **k: x.dtype == torch.uint8 and (rest or k),
+                lambda r: r % 256)),
+    _caught("amax-of-nothing", "amax of no elements at all is zero",
+            "operators.rejection:amax-empty-whole", "raised nothing",
+            accepting(torch, "amax", RuntimeError, lambda x, *rest, **k: x.new_zeros(()))),
+    _caught("gradient-last-edge", "gradient at places takes the first order at its last edge",
+            "operators.value:gradient", "result", replacing(torch, "gradient", _flat_at_the_end)),
     _caught("diff-append", "diff forgets append where prepend is given", "operators.value:diff",
             "result", rewriting(torch, "diff", lambda x, *rest, **k: ((x, *rest), {
                 n: v for n, v in k.items() if n != "append" or "prepend" not in k}))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.optim import adagrad
 
 from tests.saboteurs.faults import accepting, when
 from tests.saboteurs.saboteur import Saboteur, after, replacing
@@ -64,7 +65,23 @@ def _through_dense(self: Tensor, *shape: int) -> Tensor:
     return self.to_dense().reshape(*shape)
 
 
+def _ends_at_sparse(original: Any) -> Any:
+    """Of one group, parameters after the first with a sparse gradient are not moved."""
+
+    def moved(params: Any, grads: Any, sums: Any, steps: Any, **options: Any) -> None:
+        sparse = [number for number, gradient in enumerate(grads) if gradient.is_sparse]
+        end = sparse[0] + 1 if sparse else len(params)
+        original(params[:end], grads[:end], sums[:end], steps[:end], **options)
+
+    return moved
+
+
 SABOTEURS = (
+    Saboteur(
+        "adagrad-ends-at-sparse", "foreach Adagrad ends at the first sparse gradient of a group",
+        ("optimizer.sparse-beside-dense:Adagrad-foreach",), "parameter of the dense",
+        replacing(adagrad, "_multi_tensor_adagrad", _ends_at_sparse),
+    ),
     Saboteur(
         "to-sparse-zeros", "to_sparse of rank 3 holds zeros as well",
         ("sparse.to-sparse",), "indices", replacing(Tensor, "to_sparse", _with_zeros),

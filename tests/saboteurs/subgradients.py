@@ -112,6 +112,10 @@ def zeros(x: Tensor) -> Tensor:
 
 SABOTEURS = (
     Saboteur(
+        "sinc-slope-at-zero", "the slope of sinc at 0 is 1",
+        ("subgradients.sinc:first",), "derivative at 0", leaking(torch, "sinc", zeros, 1.0),
+    ),
+    Saboteur(
         "abs-slope-at-zero", "the slope of abs at 0 is 1",
         ("subgradients.elementwise:abs",), "gradient", leaking(torch, "abs", zeros, 1.0),
     ),

@@ -141,7 +141,25 @@ def _backwards(original: Any, x: Tensor, index: Any, value: Tensor) -> Any:
     return original(x, index, value.flip(-1) if value.dim() else value)
 
 
+def _from_the_end_behind_a_slice(x: Any, index: Any) -> bool:
+    if not isinstance(index, tuple) or len(index) != 2 or not isinstance(index[0], slice):
+        return False
+    positions = index[1] if isinstance(index[1], Tensor) else None
+    return positions is not None and positions.dtype == torch.int64 and bool((positions < 0).any())
+
+
+def _a_row_before(original: Any, x: Tensor, index: Any) -> Tensor:
+    """The negative position is added to where the row begins."""
+    result: Tensor = original(x.roll(1, 0), index)
+    return result
+
+
 SABOTEURS = (
+    Saboteur(
+        "subscripts-a-row-before", "x[:, -1] by a tensor reads the row before",
+        ("subscripts.positions-from-end",), "result",
+        replacing(Tensor, "__getitem__", where(_from_the_end_behind_a_slice, _a_row_before)),
+    ),
     Saboteur(
         "subscripts-list-reversed", "x[[i, j], ...] reads j first",
         ("subscripts.read:advanced",), "result",

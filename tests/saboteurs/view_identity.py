@@ -38,7 +38,37 @@ def _copied_apart(original: Any) -> Any:
     return deepcopy
 
 
+def _bits_copied(original: Any) -> Any:
+    """Of two complex tensors, one conjugated lazily, the memory is copied as it is."""
+
+    def copy(self: Tensor, source: Tensor) -> Tensor:
+        differ = self.is_complex() and source.is_complex() and self.is_conj() != source.is_conj()
+        result: Tensor = original(self, source.conj() if differ else source)
+        return result
+
+    return copy
+
+
+def _bits_viewed(original: Any) -> Any:
+    def view(self: Tensor, *shape: Any) -> Tensor:
+        lazy = self.is_complex() and self.is_conj() and isinstance(shape[0], torch.dtype)
+        result: Tensor = original(self.conj() if lazy else self, *shape)
+        return result
+
+    return view
+
+
 SABOTEURS = (
+    Saboteur(
+        "lazy-bits-copied", "copy_ into a conjugated view copies the memory as it is",
+        ("views.lazy-written:conjugated", "views.lazy-written:conjugated-turned"), "view",
+        replacing(Tensor, "copy_", _bits_copied),
+    ),
+    Saboteur(
+        "lazy-bits-viewed", "view of a conjugated tensor as real numbers shows its memory",
+        ("views.lazy-not-reinterpreted:view",), "raised nothing",
+        replacing(Tensor, "view", _bits_viewed),
+    ),
     Saboteur(
         "view-as-self", "view_as of a tensor itself returns it",
         ("views.objects:view_as",), "is its base", replacing(Tensor, "view_as", _same_object),
