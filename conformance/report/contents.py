@@ -87,7 +87,7 @@ PARTS = (
         """modules module_conduct module_state module_casts containers container_limits
         module_hooks module_backward_hooks layers layer_conduct lazy_modules module_memory
         embedding_bags fused_layers packed_sequences packed_recurrent attention transformers
-        parametrizations normalized_weights pruning initialization losses loss_arguments
+        transformer_conduct parametrizations normalized_weights pruning initialization losses loss_arguments
         loss_limits""",
     ),
     _part(
