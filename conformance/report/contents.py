@@ -106,8 +106,8 @@ PARTS = (
     _part(
         "Training",
         "From batches to whole trainings.",
-        """gradient_clipping autocast autocast_regions gradient_scaling scaled_steps micro_batches
-        averaging datasets data_loader training_loops trainings""",
+        """gradient_clipping autocast autocast_regions autocast_conduct gradient_scaling
+        scaled_steps micro_batches averaging datasets data_loader training_loops trainings""",
     ),
     _part(
         "Randomness",
