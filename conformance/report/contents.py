@@ -86,8 +86,8 @@ PARTS = (
         "Parameters, state, hooks, layers, initialization, and losses up to their limits.",
         """modules module_conduct module_state module_casts containers container_limits
         module_hooks module_backward_hooks layers layer_conduct lazy_modules module_memory
-        embedding_bags fused_layers packed_sequences packed_recurrent attention transformers
-        transformer_conduct parametrizations normalized_weights pruning pruning_methods
+        embedding_bags fused_layers packed_sequences packed_recurrent recurrent_cells attention
+        transformers transformer_conduct parametrizations normalized_weights pruning pruning_methods
         initialization losses loss_arguments loss_limits""",
     ),
     _part(
