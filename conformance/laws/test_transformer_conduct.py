@@ -178,7 +178,10 @@ def test_frozen(target, case, seed, trained, leaf, padding, evaluating, first):
 MEMBERS = ("self_attn", "linear1", "linear2", "norm1", "norm2")
 
 
-@law("transformers.hooks", docs="torch.nn.Module.html#torch.nn.Module.register_forward_hook")
+@law(
+    "transformers.hooks",
+    docs="generated/torch.nn.Module.html#torch.nn.Module.register_forward_hook",
+)
 @given(
     seed=seeds(), member=st.sampled_from(MEMBERS), number=st.integers(0, 1), before=st.booleans(),
     padding=PADDING, evaluating=st.booleans(), recording=st.booleans(),
