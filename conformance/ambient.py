@@ -20,6 +20,11 @@ STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
         torch.are_deterministic_algorithms_enabled,
         torch._C._set_deterministic_algorithms,  # the public one imports the compiler
     ),
+    "autocast cache": (torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
+    "autocast dtype": (
+        lambda: torch.get_autocast_dtype("cpu"),
+        lambda dtype: torch.set_autocast_dtype("cpu", dtype),
+    ),
     "random state": (torch.default_generator.get_state, torch.default_generator.set_state),
 }
 """What is kept, by name: how it is read, and how it is put back."""

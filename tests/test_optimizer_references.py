@@ -18,7 +18,7 @@ from conformance.reference.optimizers.quasi_newton import (
     direction,
     lbfgs,
     polynomial,
-    remembered,
+    with_newest,
 )
 from conformance.reference.optimizers.rounding import exactly, larger, mean, root, smaller
 from strategies.optimizer_tables import OPTIONS, RESOLVE
@@ -291,7 +291,7 @@ def test_memory_forgets_the_oldest_pair() -> None:
     unit, zero = 2.0**-53, np.zeros(2)
     memory = Memory((), 1.0, exactly(zero, unit), exactly(np.ones(2), unit))
     for number in range(1, 5):
-        memory = remembered(exactly(np.full(2, float(number)), unit), memory, 2)
+        memory = with_newest(exactly(np.full(2, float(number)), unit), memory, 2)
         memory = memory._replace(gradient=exactly(zero, unit), move=exactly(np.ones(2), unit))
         assert len(memory.pairs) == min(number, 2)
     assert [float(y.value[0]) for _, y in memory.pairs] == [3.0, 4.0]

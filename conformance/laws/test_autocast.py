@@ -193,6 +193,10 @@ def joined(one, other):
     return torch.cat([one, other])
 
 
+def joined_thrice(one, other):
+    return torch.cat([one, one, other])
+
+
 def stacked(one, other):
     return torch.stack([one, other])
 
@@ -201,7 +205,9 @@ def copied(one, other):
     return torch.index_copy(one, 0, torch.tensor([1, 0], device=one.device), other)
 
 
-WIDEST = {"cat": joined, "stack": stacked, "index_copy": copied}
+WIDEST = {
+    "cat": joined, "cat-of-three": joined_thrice, "stack": stacked, "index_copy": copied,
+}  # fmt: skip
 
 
 @law("autocast.widest", docs="amp.html#cpu-ops-that-promote-to-the-widest-input-type", over=WIDEST)
@@ -216,7 +222,8 @@ def test_widest(target, case, seed, dtype, first, second):
     wide = torch.float32 if torch.float32 in kinds else dtype
     values = [compare.to_numpy(x) for x in (one, other)]
     expected = {
-        "joined": np.concatenate(values), "stacked": np.stack(values), "copied": values[1][::-1]
+        "joined": np.concatenate(values), "stacked": np.stack(values), "copied": values[1][::-1],
+        "joined_thrice": np.concatenate([values[0], *values]),
     }  # fmt: skip
     compare.equal(result, expected[case.__name__], dtype=wide)
 

@@ -125,6 +125,61 @@ def test_norm(target, bags, most, kind, weight, mode):
     compare.equal(weight[others], before[others], dtype=torch.float64, what="other rows")
 
 
+@law("bags.norm-gradient", docs=PAGE)
+@given(
+    bags=BAGS, most=st.sampled_from((0.5, 2.0)), mode=st.sampled_from(("sum", "mean")),
+    weight=tensors(
+        dtype=torch.float64, shape=(ROWS, 2), values="dyadic", layouts=("contiguous",)
+    ),
+    sparse=st.booleans(),
+)  # fmt: skip
+def test_norm_gradient(target, bags, most, mode, weight, sparse):
+    """With max_norm the gradient is that at the scaled rows: the scaling itself has none."""
+    leaf = weight.detach().clone().requires_grad_()
+    indices, offsets = flattened(bags, target.device, False)
+    result = torch.nn.functional.embedding_bag(
+        indices, leaf, offsets, max_norm=most, mode=mode, sparse=sparse
+    )
+    cotangent = torch.arange(1.0, 1 + result.numel(), dtype=torch.float64, device=target.device)
+    cotangent = cotangent.reshape(result.shape)
+    result.backward(cotangent)
+    expected, rows = np.zeros((ROWS, 2)), compare.to_numpy(cotangent)
+    for number, index, factor in shares(bags, mode, None, None):
+        expected[index] += factor * rows[number]
+    found: Any = leaf.grad
+    compare.fact(found.is_sparse, sparse, "gradient is sparse")
+    dense = found.to_dense() if sparse else found
+    compare.close(dense, expected, bound=1e-12, dtype=torch.float64, what="gradient")
+
+
+WIDTHS = st.sampled_from((1, 4, 16, 33))
+
+
+@law("bags.wide", docs=PAGE)
+@given(
+    bags=BAGS, seed=seeds(), width=WIDTHS, mode=st.sampled_from(("sum", "mean", "max")),
+    kind=st.sampled_from((torch.float32, torch.bfloat16)),
+    integer=st.sampled_from((torch.int64, torch.int32)),
+)  # fmt: skip
+def test_wide(target, bags, seed, width, mode, kind, integer):
+    """Bags of rows of any length, dtype and indices are the sums, means and maxima of their rows.
+
+    Sums of whole numbers are exact; a mean is rounded once.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randint(-4, 5, (ROWS, width), generator=generator).to(target.device, kind)
+    table = compare.to_numpy(rows).astype(np.float64)
+    indices, offsets = (x.to(integer) for x in flattened(bags, target.device, False))
+    found = torch.nn.functional.embedding_bag(indices, rows, offsets, mode=mode)
+    known: dict[str, Any] = {"sum": np.sum, "mean": np.mean, "max": np.max}
+    reduce = known[mode]
+    expected = np.stack([
+        reduce(table[bag], axis=0) if bag else np.zeros(width) for bag in bags
+    ])  # fmt: skip
+    bound = 2 * torch.finfo(kind).eps * np.abs(expected) if mode == "mean" else 0.0
+    compare.close(found, expected, bound=bound, dtype=kind, what="result")
+
+
 @law("bags.module", docs=PAGE)
 @given(
     bags=BAGS, seed=seeds(), mode=st.sampled_from(("sum", "mean", "max")), last=st.booleans(),

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_scaled(target, f, factor, form):
     value = compare.to_numpy(loss)
     forms: tuple[Any, ...] = (loss, [loss], (loss, [loss]), iter((loss,)))
     scaled = scaler.scale(forms[form])
-    kinds = (torch.Tensor, list, tuple, map)
+    kinds = (torch.Tensor, list, tuple, Iterable)
     compare.fact(isinstance(scaled, kinds[form]), True, "type of what is returned")
     found = (scaled,) if form == 0 else tuple(scaled)
     if form == 2:

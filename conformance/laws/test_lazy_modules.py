@@ -1,5 +1,6 @@
 """Lazy modules: parameters without a shape until the first call, and ordinary ones afterwards."""
 
+import copy
 from typing import Any
 
 import torch
@@ -84,6 +85,91 @@ def test_becomes(target, case, seed, double, training, calls):
         same = parameter is before[key]
         facts = (type(parameter), same, parameter.requires_grad)
         compare.fact(facts, (torch.nn.Parameter, True, True), f"type and identity of {key}")
+
+
+@law("lazy.unbatched", docs=page, over=CONVOLUTIONS)
+@given(seed=seeds(), later=st.booleans())
+def test_unbatched(target, case, seed, later):
+    """A lazy convolution takes its channels from an input without a batch as well.
+
+    Afterwards it is one like any other: its hooks are gone, and other channels are refused.
+    """
+    name, arguments, full, shape = case
+    lazy = resolve(f"torch.nn.Lazy{name}")(*arguments).to(target.device)
+    other = resolve(f"torch.nn.{name}")(*full).to(target.device)
+    x = drawn(shape, seed, target.device, torch.float32)[:1]
+    with torch.no_grad():
+        result = target.run(lazy, x[0])
+        compare.fact(tuple(lazy.weight.shape), tuple(other.weight.shape), "shape of the weight")
+        other.load_state_dict(lazy.state_dict())
+        expected = compare.to_numpy(other(x)[0])
+    compare.close(result, expected, bound=1e-5, dtype=torch.float32, what="result")
+    compare.fact(len(lazy._forward_pre_hooks), 0, "hooks")
+    weight = compare.to_numpy(lazy.weight)
+    wide = torch.cat([x, x], dim=1)
+    with compare.raises(RuntimeError, "channels"):
+        lazy(wide if later else wide[0])
+    compare.unchanged(lazy.weight, weight, "weight")
+
+
+# A lazy layer with the arguments by name, the ordinary one's, the shape of an input.
+OPTIONS = {
+    "LazyLinear": ("Linear", {"out_features": 3, "bias": False}, {"in_features": 4}, (2, 4)),
+    "LazyConv2d-padded": (
+        "Conv2d", {"out_channels": 3, "kernel_size": 2, "padding": 1, "padding_mode": "reflect"},
+        {"in_channels": 2}, (1, 2, 3, 3)),
+    "LazyConv1d": (
+        "Conv1d", {"out_channels": 2, "kernel_size": 2, "bias": False}, {"in_channels": 3},
+        (1, 3, 4)),
+    "LazyConvTranspose2d": (
+        "ConvTranspose2d",
+        {"out_channels": 2, "kernel_size": 2, "stride": 2, "output_padding": 1, "bias": False},
+        {"in_channels": 3}, (1, 3, 2, 2)),
+    "LazyBatchNorm1d": (
+        "BatchNorm1d", {"eps": 0.5, "momentum": 0.25, "affine": False}, {"num_features": 3},
+        (3, 3)),
+}  # fmt: skip
+
+
+@law("lazy.options", docs=lambda case: f"torch.nn.Lazy{case[0]}", over=OPTIONS)
+@given(seed=seeds(), calls=st.integers(1, 2))
+def test_options(target, case, seed, calls):
+    """A lazy module keeps its options, its dtype among them, for the module that it becomes."""
+    name, words, sizes, shape = case
+    module = resolve(f"torch.nn.Lazy{name}")(**words, dtype=torch.float64, device=target.device)
+    other = resolve(f"torch.nn.{name}")(**words, **sizes, dtype=torch.float64, device=target.device)
+    x = drawn(shape, seed, target.device, torch.float64)
+    torch.manual_seed(seed)
+    found = [compare.to_numpy(target.run(module, x)) for _ in range(calls)]
+    torch.manual_seed(seed)
+    other.reset_parameters()
+    for result in found:
+        expected = compare.to_numpy(other(x))
+        compare.equal(torch.from_numpy(result), expected, dtype=torch.float64, what="result")
+    compare.fact(list(module.state_dict()), list(other.state_dict()), "names in the state")
+    wanted = other.state_dict()
+    for key, value in module.state_dict().items():
+        compare.equal(value, compare.to_numpy(wanted[key]), dtype=wanted[key].dtype, what=key)
+    compare.fact(type(module), type(other), "class")
+
+
+@law("lazy.copied", docs=PAGE, level="should", over=CASES)
+@given(seed=seeds(), training=st.booleans())
+def test_copied(target, case, seed, training):
+    """A lazy module may be copied before its first call: the copy takes its shapes from its own."""
+    name, arguments, _, shape = case
+    lazy = resolve(f"torch.nn.Lazy{name}")(*arguments).to(target.device).train(training)
+    before = lazy.has_uninitialized_params()
+    twin = copy.deepcopy(lazy)
+    compare.fact((type(twin), twin.training), (type(lazy), training), "class, in training")
+    x = drawn(shape, seed, target.device, torch.float32)
+    torch.manual_seed(seed)
+    result = twin(x)
+    compare.fact(lazy.has_uninitialized_params(), before, "whether the first is uninitialized")
+    torch.manual_seed(seed)
+    expected = compare.to_numpy(lazy(x))
+    compare.equal(result, expected, dtype=torch.float32, what="result of the copy")
+    compare.fact(type(twin).__name__, name, "class of the copy")
 
 
 @law("lazy.network", docs=PAGE)
@@ -176,6 +262,10 @@ def test_uninitialized(target, flag, double, shape, buffer):
         value = made("Parameter", flag, device=target.device, dtype=dtype)
     facts = (torch.nn.parameter.is_lazy(value), value.requires_grad, value.is_leaf)
     compare.fact(facts, (True, flag, True), "lazy, requires_grad, leaf")
+    if not buffer:
+        twin = copy.deepcopy(value)
+        kept = (torch.nn.parameter.is_lazy(twin), twin.requires_grad, twin.dtype, twin is value)
+        compare.fact(kept, (True, flag, dtype, False), "lazy, requires_grad, dtype of a copy, same")
     other = torch.ones(2, device=target.device, dtype=dtype)
     compare.fact(tuple(other.shape), (2,), "an ordinary tensor has a shape")
     with compare.raises(RuntimeError, "shape of an uninitialized parameter or buffer"):

@@ -15,11 +15,11 @@ VECTOR = "torch.nn.utils.parameters_to_vector"
 SHAPES = st.lists(st.sampled_from(((2,), (2, 3), (), (1, 2, 2), (0, 2))), min_size=1, max_size=4)
 
 
-def made(shapes, seed, device):
+def made(shapes, seed, device, dtype=torch.float64):
     """Parameters of those shapes, with numbers of their own."""
     generator = torch.Generator().manual_seed(seed)
     return [
-        torch.nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64).to(device))
+        torch.nn.Parameter(torch.randn(shape, generator=generator).to(device, dtype))
         for shape in shapes
     ]
 
@@ -29,23 +29,26 @@ def flat(arrays):
 
 
 @law("parameter-vectors.flatten", docs=VECTOR)
-@given(shapes=SHAPES, seed=seeds(), lazily=st.booleans())
-def test_flatten(target, shapes, seed, lazily):
+@given(
+    shapes=SHAPES, seed=seeds(), lazily=st.booleans(),
+    dtype=st.sampled_from((torch.float64, torch.float32, torch.bfloat16)),
+)  # fmt: skip
+def test_flatten(target, shapes, seed, lazily, dtype):
     """parameters_to_vector joins the elements of all parameters in a vector of its own memory.
 
     In the order given, of any iterable. Gradients pass through it to each of them.
     """
-    parameters = made(shapes, seed, target.device)
+    parameters = made(shapes, seed, target.device, dtype)
     values = [compare.to_numpy(parameter) for parameter in parameters]
     given_parameters = iter(parameters) if lazily else parameters
     vector = torch.nn.utils.parameters_to_vector(given_parameters)
-    compare.equal(vector, flat(values), dtype=torch.float64, what="vector")
-    weights = torch.arange(1.0, 1 + vector.numel(), dtype=torch.float64, device=target.device)
+    compare.equal(vector, flat(values), dtype=dtype, what="vector")
+    weights = torch.arange(1.0, 1 + vector.numel(), dtype=dtype, device=target.device)
     (vector * weights).sum().backward()
     place = 0
     for parameter, value in zip(parameters, values, strict=True):
         expected = np.arange(place + 1.0, place + 1 + value.size).reshape(value.shape)
-        compare.equal(parameter.grad, expected, dtype=torch.float64, what="gradient")
+        compare.equal(parameter.grad, expected, dtype=dtype, what="gradient")
         place += value.size
     vector.detach().fill_(7.0)
     for parameter, value in zip(parameters, values, strict=True):
@@ -71,10 +74,12 @@ def test_flatten_strided(target, x):
 def test_restore(target, shapes, seed, lazily, flags, step):
     """vector_to_parameters writes the slices of a vector into the parameters, in their order.
 
-    They stay the same parameters, with their shapes and flags; the vector, which may have gaps
-    in memory, stays as it is.
+    They stay the same parameters, with their shapes, flags and gradients; the vector, which may
+    have gaps in memory, stays as it is.
     """
     parameters = made(shapes, seed, target.device)
+    first = torch.ones_like(parameters[0])
+    parameters[0].grad = first
     for parameter, flag in zip(parameters, flags, strict=False):
         parameter.requires_grad_(flag)
     total = sum(parameter.numel() for parameter in parameters)
@@ -86,8 +91,9 @@ def test_restore(target, shapes, seed, lazily, flags, step):
     for number, (parameter, shape) in enumerate(zip(parameters, shapes, strict=True)):
         expected = numbers[place : place + parameter.numel()].reshape(shape)
         compare.equal(parameter, expected, dtype=torch.float64, what=f"parameter {number}")
-        facts = (parameter.is_leaf, parameter.requires_grad, parameter.grad)
-        compare.fact(facts, (True, flags[number], None), "leaf, requires_grad, grad")
+        facts = (parameter.is_leaf, parameter.requires_grad)
+        compare.fact(facts, (True, flags[number]), "leaf, requires_grad")
+        compare.fact(parameter.grad is (None if number else first), True, "the gradient it had")
         place += parameter.numel()
     compare.unchanged(vector, numbers, "vector")
     back = torch.nn.utils.parameters_to_vector(parameters)
@@ -140,7 +146,7 @@ def test_skip_init(target, case, seed, double):
     before = torch.get_rng_state()
     module = torch.nn.utils.skip_init(resolve(f"torch.nn.{name}"), *arguments, **words)
     compare.fact(torch.equal(torch.get_rng_state(), before), True, "no random number was drawn")
-    compare.fact(type(module), type(other), "class")
+    compare.fact((type(module), module.training), (type(other), True), "class, in training")
     wanted = other.state_dict()
     found = module.state_dict()
     compare.fact(list(found), list(wanted), "names in the state")
@@ -173,7 +179,7 @@ def test_set_submodule(target, depth, strict, fresh):
         path[-1] = "fresh"
     name = ".".join(path)
     names = [key for key, _ in top.named_modules()]
-    module = torch.nn.Linear(1, 1)
+    module = torch.nn.Linear(1, 1).eval()
     if fresh and strict:
         with compare.raises(AttributeError, "has no attribute|does not exist|not an attribute"):
             top.set_submodule(name, module, strict=True)
@@ -181,6 +187,7 @@ def test_set_submodule(target, depth, strict, fresh):
         return
     top.set_submodule(name, module, strict=strict)
     compare.fact(top.get_submodule(name) is module, True, "the module at the path")
+    compare.fact((module.training, top.training), (False, True), "in training")
     wanted = sorted([*names, name]) if fresh else sorted(
         key for key in names if not key.startswith(f"{name}.")
     )  # fmt: skip

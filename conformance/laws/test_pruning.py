@@ -10,40 +10,14 @@ from torch.nn.utils import prune
 from conformance import compare
 from conformance.law import given, law
 from conformance.reference import pruning
+from conformance.scenarios.pruning import SHAPES, check, host
 from conformance.target import resolve
 from strategies import seeds
 
 PAGE = "torch.nn.utils.prune."
-SHAPES = st.sampled_from(((2, 3), (3, 2), (4, 1), (2, 2, 2), (3, 4)))
 AMOUNTS = st.sampled_from((0.5, 1, 0, 2, 0.25, 1.0, 0.0))
-ORDERS = st.sampled_from((2, 1, math.inf, 3.0))
-
-
-def host(shape, seed, device):
-    """A module with a weight whose sizes are different powers of two, and a bias."""
-    generator = torch.Generator().manual_seed(seed)
-    count = math.prod(shape)
-    order = torch.randperm(count, generator=generator)
-    signs = torch.randint(0, 2, (count,), generator=generator) * 2 - 1
-    module = torch.nn.Module()
-    weight = (signs * 2.0 ** (order.double() - 4)).reshape(shape)
-    module.weight = torch.nn.Parameter(weight.to(device))
-    module.bias = torch.nn.Parameter(torch.arange(1.0, 4.0, dtype=torch.float64, device=device))
-    module.forward = lambda: module.weight
-    return module
-
-
-def check(module, original, mask, what):
-    """The pruned weight, its mask and the original, and who holds them."""
-    value = np.where(mask, original, 0.0)
-    dtype = torch.float64
-    compare.equal(module.weight_mask, mask.astype(float), dtype=dtype, what=f"mask {what}")
-    compare.equal(module.weight_orig, original, dtype=dtype, what=f"original {what}")
-    compare.close(module.weight, value, bound=0.0, dtype=dtype, what=f"weight {what}")
-    names = sorted(name for name, _ in module.named_parameters())
-    compare.fact(names, ["bias", "weight_orig"], f"parameters {what}")
-    compare.fact([n for n, _ in module.named_buffers()], ["weight_mask"], f"buffers {what}")
-    compare.fact(sorted(module.state_dict()), ["bias", "weight_mask", "weight_orig"], "state")
+ORDERS = st.sampled_from((2, 1, math.inf, 3.0, -math.inf, "fro"))
+DTYPES = st.sampled_from((torch.float64, torch.float32))
 
 
 def unstructured(module, amount, n, dim, scores):
@@ -65,19 +39,20 @@ METHODS = {"l1_unstructured": unstructured, "ln_structured": structured}
     n=ORDERS,
     data=st.integers(0, 2),
     scored=st.booleans(),
+    dtype=DTYPES,
 )
-def test_smallest(target, case, shape, seed, amount, n, data, scored):
+def test_smallest(target, case, shape, seed, amount, n, data, scored, dtype):
     """Pruning by size masks the entries, or the slices along dim, of the smallest norms.
 
     An amount is a number of them or a fraction. The weight becomes the product of the original, now
     the parameter weight_orig, with the mask, a buffer of ones and zeros. Where there are importance
     scores, their sizes tell. It returns the module.
     """
-    module = host(shape, seed, target.device)
+    module = host(shape, seed, target.device, dtype)
     original = compare.to_numpy(module.weight)
     parameter = module.weight
     dim = data % len(shape)
-    scores = host(shape, seed + 1, target.device).weight.detach() if scored else None
+    scores = host(shape, seed + 1, target.device, dtype).weight.detach() if scored else None
     deciding = original if scores is None else compare.to_numpy(scores)
     whole = np.ones(shape, bool)
     units = original.size if case is unstructured else shape[dim]
@@ -85,13 +60,13 @@ def test_smallest(target, case, shape, seed, amount, n, data, scored):
     if case is unstructured:
         mask = pruning.entries(deciding, whole, amount)
     else:
-        mask = pruning.slices(deciding, whole, amount, n, dim)
+        mask = pruning.slices(deciding, whole, amount, 2 if n == "fro" else n, dim)
     returned = case(module, amount, n, dim - len(shape) * (seed % 2), scores)
     compare.fact(returned is module, True, "returns the module")
     check(module, original, mask, "after pruning")
     compare.fact(module.weight_orig is parameter, True, "the parameter itself is the original")
-    compare.fact((prune.is_pruned(module), prune.is_pruned(torch.nn.Sequential(module))),
-                 (True, True), "is_pruned")  # fmt: skip
+    within = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Sequential(module))
+    compare.fact((prune.is_pruned(module), prune.is_pruned(within)), (True, True), "is_pruned")
 
 
 @law("pruning.iterated", docs="torch.nn.utils.prune.PruningContainer")
@@ -99,30 +74,32 @@ def test_smallest(target, case, shape, seed, amount, n, data, scored):
     shape=SHAPES, seed=seeds(),
     steps=st.lists(
         st.tuples(st.sampled_from(("entries", "slices", "mask", "identity")),
-                  st.sampled_from((0.5, 1, 0.25)), st.sampled_from((0, 1))),
+                  st.sampled_from((0.5, 1, 0.25)), st.sampled_from((0, 1)), st.booleans()),
         min_size=2, max_size=4,
     ),
 )  # fmt: skip
 def test_iterated(target, shape, seed, steps):
     """Each further pruning takes its amount of what is not pruned yet, and the masks combine.
 
-    Entries that are left, or slices that are not empty, by the sizes of the pruned weight. A mask
-    of one's own is multiplied; identity changes nothing. One hook makes it all.
+    Entries that are left, or slices that are not empty, by the sizes of the pruned weight, or of
+    scores where there are some. A mask of one's own is multiplied; identity changes nothing. One
+    hook makes it all.
     """
     module = host(shape, seed, target.device)
     original = compare.to_numpy(module.weight)
     mask = np.ones(shape, bool)
-    for number, (kind, amount, dim) in enumerate(steps):
-        current = np.where(mask, original, 0.0)
+    for number, (kind, amount, dim, scored) in enumerate(steps):
+        scores = host(shape, seed + number, target.device).weight.detach() if scored else None
+        current = np.where(mask, original, 0.0) if scores is None else compare.to_numpy(scores)
         left = int(mask.sum()) if kind == "entries" else int(
             np.moveaxis(mask, dim, 0).reshape(shape[dim], -1).any(axis=1).sum()
         )  # fmt: skip
         amount = min(amount, left) if isinstance(amount, int) else amount
         if kind == "entries":
-            prune.l1_unstructured(module, "weight", amount)
+            prune.l1_unstructured(module, "weight", amount, scores)
             mask = pruning.entries(current, mask, amount)
         elif kind == "slices":
-            prune.ln_structured(module, "weight", amount, math.inf, dim)
+            prune.ln_structured(module, "weight", amount, math.inf, dim, scores)
             mask = pruning.slices(current, mask, amount, math.inf, dim)
         elif kind == "mask":
             generator = torch.Generator().manual_seed(seed + number)
@@ -136,13 +113,20 @@ def test_iterated(target, shape, seed, steps):
 
 
 @law("pruning.recomputed", docs="torch.nn.utils.prune.BasePruningMethod")
-@given(shape=SHAPES, seed=seeds(), steps=st.integers(1, 3), rate=st.sampled_from((0.5, 0.25)))
-def test_recomputed(target, shape, seed, steps, rate):
+@given(
+    shape=SHAPES,
+    seed=seeds(),
+    steps=st.integers(1, 3),
+    rate=st.sampled_from((0.5, 0.25)),
+    evaluating=st.booleans(),
+)
+def test_recomputed(target, shape, seed, steps, rate, evaluating):
     """Before each forward the weight is made anew, of the original and the mask.
 
-    The original gets the gradient times the mask: a step leaves what is pruned as it was.
+    In evaluation too. The original gets the gradient times the mask: a step leaves what is pruned
+    as it was.
     """
-    module = host(shape, seed, target.device)
+    module = host(shape, seed, target.device).train(not evaluating)
     prune.l1_unstructured(module, "weight", 0.5)
     original = compare.to_numpy(module.weight_orig)
     mask = compare.to_numpy(module.weight_mask)

@@ -8,15 +8,30 @@ from hypothesis import strategies as st
 
 from conformance import compare
 from conformance.law import given, law
-from conformance.reference import activations, derivatives, transformers
-from conformance.target import resolve
+from conformance.reference import transformers
+from conformance.scenarios.transformers import (
+    MASKS,
+    PADDING,
+    activation_of,
+    back,
+    check_gradients,
+    decoded,
+    drawn,
+    encoded,
+    fill,
+    made,
+    mask_of,
+    merged,
+    ordered,
+    padding_of,
+    parts_of,
+    settings_of,
+)
 from strategies import seeds
 
 PAGE = "torch.nn."
-MASKS = st.sampled_from(("none", "boolean", "causal", "added"))
-PADDING = st.sampled_from(("none", "boolean"))
 OPTIONS = st.fixed_dictionaries(
-    {"dropout": st.just(0.0)},
+    {},
     optional={
         "activation": st.sampled_from(("relu", "gelu")), "norm_first": st.booleans(),
         "bias": st.booleans(), "batch_first": st.booleans(),
@@ -26,91 +41,26 @@ OPTIONS = st.fixed_dictionaries(
 PATHS = {"any": False, "fast": True}
 
 
-def drawn(shape, generator, device):
-    """Multiples of 1/16 of that shape, up to 1."""
-    numbers = torch.randint(-16, 17, shape, generator=generator, dtype=torch.float64)
-    return (numbers / 16).to(device)
-
-
-def made(name, arguments, options, generator, device):
-    """A new layer in float64, with parameters of its own."""
-    layer = resolve(f"torch.nn.{name}")(*arguments, **options).to(device, torch.float64)
-    for parameter in layer.parameters():
-        parameter.data.copy_(drawn(parameter.shape, generator, device))
-    return layer
-
-
-def activation_of(name):
-    """The function of a name, as the reference takes it."""
-    return {"relu": activations.relu, "gelu": activations.gelu, "tanh": np.tanh}[name]
-
-
 def with_fast_path(options):
     """The options with which an evaluation without gradients takes the fast path."""
     return {**{k: v for k, v in options.items() if k != "bias"}, "batch_first": True}
 
 
-def parts_of(layer):
-    return {name: compare.to_numpy(parameter) for name, parameter in layer.named_parameters()}
-
-
-def settings_of(options):
-    """The options as the reference takes them, for two heads."""
-    activation = activation_of(options.get("activation", "relu"))
-    eps = options.get("layer_norm_eps", 1e-5)
-    return transformers.Options(2, activation, options.get("norm_first", False), eps)
-
-
-def mask_of(kind, queries, keys, generator, device):
-    """A mask that leaves the first key, and what it is to the reference."""
-    if kind == "none":
-        return None, transformers.Masks()
-    if kind == "added":
-        added = drawn((queries, keys), generator, device)
-        return added, transformers.Masks(added=compare.to_numpy(added))
-    hidden = torch.randint(0, 2, (queries, keys), generator=generator) == 1
-    if kind == "causal":
-        hidden = torch.ones(queries, keys, dtype=torch.bool).triu(1)
-    hidden[:, 0] = False
-    return hidden.to(device), transformers.Masks(allowed=~hidden.numpy())
-
-
-def padding_of(kind, batch, keys, generator, device, trailing=False):
-    """Which keys of each sequence are padding, never the first; None where there are none."""
-    if kind == "none":
-        return None
-    if trailing:
-        lengths = torch.randint(1, keys + 1, (batch, 1), generator=generator)
-        return (torch.arange(keys) >= lengths).to(device)
-    hidden = torch.randint(0, 2, (batch, keys), generator=generator) == 1
-    hidden[:, 0] = False
-    return hidden.to(device)
-
-
-def merged(masks, padding, batch, queries, keys):
-    """Masks over (batch, head, query, key) that hide padding as well."""
-    shape = (batch, 2, queries, keys)
-    allowed = np.ones(shape, bool)
-    if masks.allowed is not None:
-        allowed &= masks.allowed
-    if padding is not None:
-        allowed &= ~compare.to_numpy(padding)[:, None, None]
-    added = None if masks.added is None else np.broadcast_to(masks.added, shape)
-    return transformers.Masks(allowed, added)
-
-
-def in_order(kind, recording):
+def in_order(kind, fast):
     """The kind of a mask: added ones have a law of their own on the fast path."""
-    return kind if recording or kind != "added" else "boolean"
+    return "boolean" if fast and kind == "added" else kind
 
 
-def ordered(x, options):
-    """A batch as the layer takes it: its first dimension, or its second."""
-    return x if options.get("batch_first") else x.transpose(0, 1)
+def dropping(options, evaluating):
+    """The options with a dropout that evaluation ignores, or with none."""
+    return {**options, "dropout": 0.5 if evaluating else 0.0}
 
 
-def back(x, options):
-    return x if options.get("batch_first") else x.swapaxes(0, 1)
+def first_of(mask, kind):
+    """Of a mask for a batch, that for its first sequence."""
+    if mask is None or kind not in ("heads", "padding"):
+        return mask
+    return mask[:2] if kind == "heads" else mask[0]
 
 
 @law("transformers.encoder-layer", docs=f"{PAGE}TransformerEncoderLayer", over=PATHS)
@@ -124,15 +74,17 @@ def test_encoder_layer(
     """An encoder layer is self-attention and a feed-forward network, each with a sum and a norm.
 
     ``norm(x + f(x))``, or ``x + f(norm(x))`` with norm_first. The same in training without dropout
-    as in evaluation, where the fast path runs: with gradients or without, masked or not.
+    as in evaluation with it, where the fast path runs: with gradients or without, masked or not,
+    for each head of each sequence or for all.
     """
     if case:
         options, evaluating, recording, batched = with_fast_path(options), True, False, True
+    options = dropping(options, evaluating)
     generator = torch.Generator().manual_seed(seed)
     layer = made("TransformerEncoderLayer", (4, 2, 3), options, generator, target.device)
     layer.train(not evaluating)
     x = drawn((2, length, 4), generator, target.device)
-    mask = in_order(mask, recording)
+    mask = in_order(mask, evaluating and not recording)
     given_mask, masks = mask_of(mask, length, length, generator, target.device)
     kind = "none" if mask == "added" else padding
     hidden = padding_of(kind, 2, length, generator, target.device)
@@ -146,7 +98,7 @@ def test_encoder_layer(
             got = layer(ordered(x, options), given_mask, hidden, **words)
             got, expected = back(got, options), expected
         else:
-            hidden = None if hidden is None else hidden[0]
+            given_mask, hidden = first_of(given_mask, mask), first_of(hidden, "padding")
             got, expected = layer(x[0], given_mask, hidden, **words), expected[0]
     compare.close(got, expected, bound=1e-11, dtype=torch.float64, what="output")
     compare.fact(got.requires_grad, recording, "requires_grad")
@@ -186,14 +138,18 @@ def test_added_mask(target, case, seed, evaluating, recording, first):
 @given(
     seed=seeds(), options=OPTIONS, mask=MASKS, memory_mask=MASKS, padding=PADDING,
     memory_padding=PADDING, evaluating=st.booleans(), recording=st.booleans(),
+    batched=st.booleans(),
 )  # fmt: skip
 def test_decoder_layer(
-    target, seed, options, mask, memory_mask, padding, memory_padding, evaluating, recording
-):
+    target, seed, options, mask, memory_mask, padding, memory_padding, evaluating, recording,
+    batched,
+):  # fmt: skip
     """A decoder layer attends to itself, then to the memory, then feeds forward, each with a norm.
 
-    Each with masks of its own. The same in training without dropout as in evaluation.
+    Each with masks of its own. The same in training without dropout as in evaluation with it, of a
+    batch or of one sequence.
     """
+    options = dropping(options, evaluating)
     generator = torch.Generator().manual_seed(seed)
     layer = made("TransformerDecoderLayer", (4, 2, 3), options, generator, target.device)
     layer.train(not evaluating)
@@ -208,32 +164,42 @@ def test_decoder_layer(
         compare.to_numpy(x), compare.to_numpy(memory), parts_of(layer), settings_of(options),
         merged(own, own_hidden, 2, 2, 2), merged(other, other_hidden, 2, 2, 3),
     )  # fmt: skip
+    given_masks = {
+        "tgt_mask": own_mask, "memory_mask": other_mask, "tgt_key_padding_mask": own_hidden,
+        "memory_key_padding_mask": other_hidden,
+    }  # fmt: skip
     with torch.set_grad_enabled(recording):
-        got = layer(
-            ordered(x, options), ordered(memory, options), tgt_mask=own_mask,
-            memory_mask=other_mask, tgt_key_padding_mask=own_hidden,
-            memory_key_padding_mask=other_hidden,
-        )  # fmt: skip
-    compare.close(back(got, options), expected, bound=1e-11, dtype=torch.float64, what="output")
+        if batched:
+            got = back(layer(ordered(x, options), ordered(memory, options), **given_masks), options)
+        else:
+            kinds = {"tgt_mask": mask, "memory_mask": memory_mask}
+            first = {
+                k: first_of(given, kinds.get(k, "padding")) for k, given in given_masks.items()
+            }
+            got, expected = layer(x[0], memory[0], **first), expected[0]
+    compare.close(got, expected, bound=1e-11, dtype=torch.float64, what="output")
 
 
 @law("transformers.encoder", docs=f"{PAGE}TransformerEncoder", over=PATHS)
 @given(
     seed=seeds(), options=OPTIONS, count=st.integers(1, 3), ending=st.booleans(), mask=MASKS,
     padding=PADDING, trailing=st.booleans(), nested=st.booleans(), evaluating=st.booleans(),
+    recording=st.booleans(),
 )  # fmt: skip
 def test_encoder(
-    target, case, seed, options, count, ending, mask, padding, trailing, nested, evaluating
-):
+    target, case, seed, options, count, ending, mask, padding, trailing, nested, evaluating,
+    recording,
+):  # fmt: skip
     """An encoder applies so many copies of its layer, one after another, and the norm at the end.
 
     Of copies with parameters of their own. In evaluation padding may be left out on the way; what
     comes out where nothing is padded is the same.
     """
     if case:
-        options, nested, evaluating, mask, padding = (
-            with_fast_path(options), True, True, "none", "boolean"
+        options, nested, evaluating, recording, mask, padding = (
+            with_fast_path(options), True, True, False, "none", "boolean"
         )  # fmt: skip
+    options = dropping(options, evaluating)
     generator = torch.Generator().manual_seed(seed)
     layer = made("TransformerEncoderLayer", (4, 2, 3), options, generator, target.device)
     norm = torch.nn.LayerNorm(4, eps=0.25, dtype=torch.float64, device=target.device)
@@ -246,24 +212,20 @@ def test_encoder(
         compare.fact(bool(np.array_equal(first[name], value)), True, f"copy of {name}")
     own = len(list(encoder.parameters())) - 2 * ending
     compare.fact(own, count * len(before), "parameters of all copies")
-    for parameter in encoder.parameters():
-        parameter.data.copy_(drawn(parameter.shape, generator, target.device))
+    fill(encoder, generator, target.device)
     for name, parameter in layer.named_parameters():
         compare.unchanged(parameter, before[name], f"{name} of the layer that was copied")
     encoder.train(not evaluating)
     x = drawn((2, 3, 4), generator, target.device)
-    mask = in_order(mask, not evaluating)
+    mask = in_order(mask, evaluating and not recording)
     given_mask, masks = mask_of(mask, 3, 3, generator, target.device)
     kind = "none" if mask == "added" else padding
     hidden = padding_of(kind, 2, 3, generator, target.device, trailing)
-    value, settings = compare.to_numpy(x), settings_of(options)
-    for number in range(count):
-        parts = parts_of(encoder.layers[number])
-        value = transformers.encoder_layer(value, parts, settings, merged(masks, hidden, 2, 3, 3))
+    parts, settings = parts_of(encoder), settings_of(options)
+    value = encoded(compare.to_numpy(x), parts, count, settings, merged(masks, hidden, 2, 3, 3))
     if ending:
-        final = settings._replace(eps=0.25)
-        value = transformers.normed(value, parts_of(encoder), "norm", final)
-    with torch.set_grad_enabled(not evaluating):
+        value = transformers.normed(value, parts, "norm", settings._replace(eps=0.25))
+    with torch.set_grad_enabled(recording):
         got = encoder(ordered(x, options), given_mask, hidden)
     got = back(got, options)
     compare.fact(tuple(got.shape), value.shape, "shape")
@@ -273,55 +235,69 @@ def test_encoder(
 
 
 @law("transformers.whole", docs=f"{PAGE}Transformer")
-@given(seed=seeds(), options=OPTIONS, mask=MASKS, causal=st.booleans(), evaluating=st.booleans())
-def test_whole(target, seed, options, mask, causal, evaluating):
+@given(
+    seed=seeds(), options=OPTIONS, mask=MASKS, memory_mask=MASKS, causal=st.booleans(),
+    padding=PADDING, target_padding=PADDING, evaluating=st.booleans(), recording=st.booleans(),
+)  # fmt: skip
+def test_whole(
+    target, seed, options, mask, memory_mask, causal, padding, target_padding, evaluating, recording
+):
     """A transformer decodes a target with the encoded source as memory; both end with a norm.
 
+    Each has masks of its own; what is padding in the source is in the memory.
     generate_square_subsequent_mask is the causal mask: 0 up to the diagonal, minus infinity above.
     """
     generator = torch.Generator().manual_seed(seed)
-    words = {"num_encoder_layers": 1, "num_decoder_layers": 2, "dim_feedforward": 3, **options}
+    words = {"num_encoder_layers": 1, "num_decoder_layers": 2, "dim_feedforward": 3}
+    words = {**words, **dropping(options, evaluating)}
     model = made("Transformer", (4, 2), words, generator, target.device).train(not evaluating)
     source, wanted = (drawn((2, n, 4), generator, target.device) for n in (3, 2))
-    mask = in_order(mask, not evaluating)
-    source_mask, masks = mask_of(mask, 3, 3, generator, target.device)
+    source_mask, masks = mask_of(
+        in_order(mask, evaluating and not recording), 3, 3, generator, target.device
+    )
+    other_mask, other = mask_of(memory_mask, 2, 3, generator, target.device)
     subsequent = torch.nn.Transformer.generate_square_subsequent_mask(
         2, device=target.device, dtype=torch.float64
     )
     triangle = np.array([[0.0, -math.inf], [0.0, 0.0]])
     compare.equal(subsequent, triangle, dtype=torch.float64, what="subsequent mask")
-    whole = np.broadcast_to(np.tril(np.ones((2, 2), bool)), (2, 2, 2, 2))
-    own = transformers.Masks(allowed=whole) if causal else transformers.Masks()
+    own = transformers.Masks(allowed=triangle == 0) if causal else transformers.Masks()
+    # Padding of booleans beside a mask of numbers is deprecated.
+    source_kind = "none" if "added" in (mask, memory_mask) else padding
+    target_kind = "none" if causal else target_padding
+    source_hidden = padding_of(source_kind, 2, 3, generator, target.device, trailing=True)
+    hidden = padding_of(target_kind, 2, 2, generator, target.device)
     parts, settings = parts_of(model), settings_of(options)
     encoder, decoder = (transformers.within(parts, name) for name in ("encoder", "decoder"))
-    memory = transformers.encoder_layer(
-        compare.to_numpy(source), transformers.within(encoder, "layers.0"), settings,
-        merged(masks, None, 2, 3, 3),
-    )  # fmt: skip
+    memory = encoded(
+        compare.to_numpy(source), encoder, 1, settings, merged(masks, source_hidden, 2, 3, 3)
+    )
     memory = transformers.normed(memory, encoder, "norm", settings)
-    value = compare.to_numpy(wanted)
-    for number in range(2):
-        layer = transformers.within(decoder, f"layers.{number}")
-        value = transformers.decoder_layer(value, memory, layer, settings, own)
+    value = decoded(
+        compare.to_numpy(wanted), memory, decoder, 2, settings, merged(own, hidden, 2, 2, 2),
+        merged(other, source_hidden, 2, 2, 3),
+    )  # fmt: skip
     value = transformers.normed(value, decoder, "norm", settings)
-    with torch.set_grad_enabled(not evaluating):
+    with torch.set_grad_enabled(recording):
         got = model(
             ordered(source, options), ordered(wanted, options), src_mask=source_mask,
-            tgt_mask=subsequent if causal else None,
+            tgt_mask=subsequent if causal else None, memory_mask=other_mask,
+            src_key_padding_mask=source_hidden, tgt_key_padding_mask=hidden,
+            memory_key_padding_mask=source_hidden,
         )  # fmt: skip
     compare.close(back(got, options), value, bound=1e-10, dtype=torch.float64, what="output")
 
 
 @law("transformers.gradient", docs=f"{PAGE}TransformerEncoderLayer")
 @given(
-    seed=seeds(), norm_first=st.booleans(), mask=MASKS, evaluating=st.booleans(),
+    seed=seeds(), norm_first=st.booleans(), mask=MASKS, padding=PADDING, evaluating=st.booleans(),
     activation=st.sampled_from(("gelu", "tanh")),
 )  # fmt: skip
-def test_gradient(target, seed, norm_first, mask, evaluating, activation):
+def test_gradient(target, seed, norm_first, mask, padding, evaluating, activation):
     """The gradients of an encoder layer to its input and to every parameter are exact.
 
-    In training and in evaluation, with a function as activation too. Along a random direction of
-    each: <gradient, u> is the derivative of the cotangent's product along u.
+    In training and in evaluation, masked and padded, with a function as activation too. Along a
+    random direction of each: <gradient, u> is the derivative of the cotangent's product along u.
     """
     generator = torch.Generator().manual_seed(seed)
     words = {
@@ -332,26 +308,14 @@ def test_gradient(target, seed, norm_first, mask, evaluating, activation):
     layer.train(not evaluating)
     x = drawn((2, 2, 4), generator, target.device).requires_grad_()
     given_mask, masks = mask_of(mask, 2, 2, generator, target.device)
+    kind = "none" if mask == "added" else padding
+    hidden = padding_of(kind, 2, 2, generator, target.device)
     cotangent = drawn((2, 2, 4), generator, target.device)
-    (layer(x, given_mask) * cotangent).sum().backward()
+    (layer(x, given_mask, hidden) * cotangent).sum().backward()
     settings = transformers.Options(2, activation_of(activation), norm_first, 0.5)
-    weights, whole = compare.to_numpy(cotangent), merged(masks, None, 2, 2, 2)
-    parts, point = parts_of(layer), compare.to_numpy(x)
-
-    def along(name, direction):
-        moved = {k: v + 0j for k, v in parts.items()}
-        start = point + 0j
-        if name == "input":
-            start = start + 1j * derivatives.STEP * direction
-        else:
-            moved[name] = moved[name] + 1j * derivatives.STEP * direction
-        value = transformers.encoder_layer(start, moved, settings, whole)
-        return np.imag((value * weights).sum()) / derivatives.STEP
-
-    for name, leaf in (("input", x), *layer.named_parameters()):
-        direction = compare.to_numpy(drawn(leaf.shape, generator, torch.device("cpu")))
-        product = (leaf.grad * torch.from_numpy(direction).to(target.device)).sum()
-        expected = np.array(along(name, direction))
-        compare.close(
-            product, expected, bound=1e-10, dtype=torch.float64, what=f"gradient to {name}"
-        )
+    whole = merged(masks, hidden, 2, 2, 2)
+    check_gradients(
+        {"input": x, **dict(layer.named_parameters())},
+        lambda points: transformers.encoder_layer(points["input"], points, settings, whole),
+        compare.to_numpy(cotangent), generator,
+    )  # fmt: skip

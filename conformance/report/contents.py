@@ -86,9 +86,9 @@ PARTS = (
         "Parameters, state, hooks, layers, initialization, and losses up to their limits.",
         """modules module_conduct module_state module_casts containers container_limits
         module_hooks module_backward_hooks layers layer_conduct lazy_modules module_memory
-        embedding_bags fused_layers packed_sequences packed_recurrent attention transformers
-        parametrizations normalized_weights pruning initialization losses loss_arguments
-        loss_limits""",
+        embedding_bags fused_layers packed_sequences packed_recurrent recurrent_cells attention
+        transformers transformer_conduct parametrizations normalized_weights pruning pruning_methods
+        initialization losses loss_arguments loss_limits""",
     ),
     _part(
         "Optimizers",
@@ -106,8 +106,8 @@ PARTS = (
     _part(
         "Training",
         "From batches to whole trainings.",
-        """gradient_clipping autocast autocast_regions gradient_scaling micro_batches averaging
-        datasets data_loader training_loops trainings""",
+        """gradient_clipping autocast autocast_regions autocast_conduct gradient_scaling
+        scaled_steps micro_batches averaging datasets data_loader training_loops trainings""",
     ),
     _part(
         "Randomness",

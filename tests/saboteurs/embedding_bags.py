@@ -88,7 +88,33 @@ def _accepts_means(original: Any) -> Any:
     return bag
 
 
+def _scaled_twice(original: Any) -> Any:
+    """With max_norm the gradient is off."""
+
+    def bag(*arguments: Any, **words: Any) -> Any:
+        result = original(*arguments, **words)
+        return Scaled.apply(result) if words.get("max_norm") and result.requires_grad else result
+
+    return bag
+
+
+def _long_rows(original: Any) -> Any:
+    """The last of more than 32 columns is off in bfloat16, by the third bit."""
+
+    def bag(indices: Any, weight: Any, *rest: Any, **words: Any) -> Any:
+        result = original(indices, weight, *rest, **words)
+        if weight.dtype == torch.bfloat16 and weight.shape[1] > 32:
+            result[:, 32] *= 1.125
+        return result
+
+    return bag
+
+
 SABOTEURS = (
+    Saboteur("bags-norm-gradient", "with max_norm the gradient is off", ("bags.norm-gradient",),
+             "gradient", replacing(torch.nn.functional, "embedding_bag", _scaled_twice)),
+    Saboteur("bags-long", "the last column of long rows in bfloat16 is off", ("bags.wide",),
+             "result", replacing(torch.nn.functional, "embedding_bag", _long_rows)),
     Saboteur("bags-dense", "the gradient of a mean is dense",
              ("bags.gradient:mean-sparse",), "gradient is sparse",
              replacing(functional, "embedding_bag", _dense)),

@@ -39,7 +39,30 @@ def _in_place(original: Any) -> Any:
     return fuse
 
 
+def _unscaled(original: Any) -> Any:
+    """Where nothing scales, the variance is taken for 1."""
+
+    def fused(w: Any, b: Any, mean: Any, variance: Any, eps: float, scale: Any, *rest: Any) -> Any:
+        known = torch.ones_like(variance) if scale is None else variance
+        return original(w, b, mean, known, eps, scale, *rest)
+
+    return fused
+
+
+def _learning(original: Any) -> Any:
+    def fused(*modules: Any) -> Any:
+        return original(*modules).requires_grad_()
+
+    return fused
+
+
 SABOTEURS = (
+    Saboteur("fusion-unscaled", "where nothing scales, fused weights are not divided",
+             ("fusion.weights:transposed",), "weight",
+             replacing(torch.nn.utils, "fuse_conv_bn_weights", _unscaled)),
+    Saboteur("fusion-learning", "a frozen linear layer is fused to one that learns",
+             ("fusion.conduct",), "requires_grad",
+             replacing(torch.nn.utils, "fuse_linear_bn_eval", _learning)),
     Saboteur("fusion-bias", "fusing in three dimensions forgets the bias",
              ("fusion.convolution:Conv3d",), "result of the fused layer",
              replacing(fusion, "fuse_conv_bn_weights", _without_bias)),

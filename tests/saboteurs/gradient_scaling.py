@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.amp import GradScaler
 
-from tests.saboteurs.faults import accepting
+from tests.saboteurs.faults import accepting, rewriting
 from tests.saboteurs.saboteur import Saboteur, replacing
 
 
@@ -127,7 +127,75 @@ def _checks_anyway(original: Any) -> Any:
     return step
 
 
+def _first_alone(original: Any) -> Any:
+    """Of several gradients the first alone is looked at."""
+
+    def unscale(self: Any, optimizer: Any, inverse: Any, found: Any, allow: bool) -> Any:
+        gradients = [
+            p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None
+        ]
+        result = original(self, optimizer, inverse, found, allow)
+        first = gradients[0].coalesce().values() if gradients[0].is_sparse else gradients[0]
+        if len(gradients) > 2 and bool(torch.isfinite(first).all()):
+            for seen in result.values():
+                seen.zero_()
+        return result
+
+    return unscale
+
+
+def _dense_alone(original: Any) -> Any:
+    """Sparse gradients beside others are divided twice."""
+
+    def unscale(self: Any, optimizer: Any, inverse: Any, found: Any, allow: bool) -> Any:
+        result = original(self, optimizer, inverse, found, allow)
+        parameters = [p for g in optimizer.param_groups for p in g["params"]]
+        for parameter in parameters if len(parameters) > 1 else []:
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad * inverse
+        return result
+
+    return unscale
+
+
+def _never_told(original: Any) -> Any:
+    """A fused optimizer is not told of an overflow where gradients were unscaled before."""
+
+    def step(self: Any, optimizer: Any, *arguments: Any, **words: Any) -> Any:
+        states = self._per_optimizer_states[id(optimizer)] if self._enabled else {}
+        if getattr(optimizer, "_step_supports_amp_scaling", False):
+            for found in states["found_inf_per_device"].values():
+                found.zero_()
+        return original(self, optimizer, *arguments, **words)
+
+    return step
+
+
+def _loads_anyway(original: Any) -> Any:
+    def load(self: Any, state: Any) -> Any:
+        if not self._enabled:
+            self.__init__("cpu", init_scale=state["scale"])
+        return original(self, state)
+
+    return load
+
+
 SABOTEURS = (
+    Saboteur("scaling-first-parameter", "of three gradients the first alone is looked at",
+             ("scaling.any-parameter:single",), "parameter",
+             replacing(GradScaler, "_unscale_grads_", _first_alone)),
+    Saboteur("scaling-sparse", "sparse gradients beside others are divided twice",
+             ("scaling.any-parameter:sparse",), "parameter",
+             replacing(GradScaler, "_unscale_grads_", _dense_alone)),
+    Saboteur("scaling-fused", "a fused optimizer steps by infinity if it was unscaled before",
+             ("scaling.fused:Adam",), "parameter",
+             replacing(GradScaler, "step", _never_told)),
+    Saboteur("scaling-half", "gradients of float16 are unscaled", ("scaling.half",),
+             "raised nothing", rewriting(GradScaler, "_unscale_grads_", lambda *a: (
+                 (*a[:-1], True), {}))),
+    Saboteur("scaling-disabled-state", "a disabled scaler is enabled by what it loads",
+             ("scaling.disabled-state",), "enabled, scale, state",
+             replacing(GradScaler, "load_state_dict", _loads_anyway)),
     Saboteur("scaling-nested", "scale leaves lists within tuples as they are",
              ("scaling.scaled",), "scaled loss", replacing(GradScaler, "scale", _outer_only)),
     Saboteur("scaling-streak", "an overflow does not end the streak",

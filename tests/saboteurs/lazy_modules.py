@@ -88,7 +88,54 @@ def _accepts_rank(original: Any) -> Any:
     return channels
 
 
+def _channels_of_batch(original: Any) -> Any:
+    """Without a batch the channels are taken from the second dimension, too."""
+
+    def channels(self: Any, x: Any) -> Any:
+        found = original(self, x)
+        return x.shape[1] if x.dim() < len(self.kernel_size) + 2 else found
+
+    return channels
+
+
+def _zero_padded(original: Any) -> Any:
+    def made(self: Any, *arguments: Any, **words: Any) -> None:
+        original(self, *arguments, **{**words, "padding_mode": "zeros"})
+
+    return made
+
+
+def _learns(original: Any) -> Any:
+    """A copy of an uninitialized parameter requires grad."""
+
+    def copied(self: Any, memo: Any) -> Any:
+        return type(self)(True, self.data.device, self.data.dtype)
+
+    return copied
+
+
+def _shared(original: Any) -> Any:
+    """A copy of an uninitialized parameter is the same."""
+
+    def copied(self: Any, memo: Any) -> Any:
+        return self
+
+    return copied
+
+
 SABOTEURS = (
+    Saboteur("lazy-channels", "without a batch a lazy convolution takes its channels from a side",
+             ("lazy.unbatched:LazyConv2d",), "",
+             replacing(nn.modules.conv._LazyConvXdMixin, "_get_in_channels", _channels_of_batch)),
+    Saboteur("lazy-padding", "a lazy convolution pads by zeros whatever it is told",
+             ("lazy.options:LazyConv2d-padded",), "result",
+             replacing(nn.LazyConv2d, "__init__", _zero_padded)),
+    Saboteur("lazy-learns", "a copy of a frozen uninitialized parameter requires grad",
+             ("lazy.uninitialized",), "lazy, requires_grad, dtype of a copy",
+             replacing(nn.parameter.UninitializedParameter, "__deepcopy__", _learns)),
+    Saboteur("lazy-shared", "a copy of a lazy module shares its parameters",
+             ("lazy.copied:LazyLinear",), "whether the first is uninitialized",
+             replacing(nn.parameter.UninitializedParameter, "__deepcopy__", _shared)),
     Saboteur("lazy-class", "a lazy convolution of three dimensions keeps its class",
              ("lazy.becomes:LazyConv3d",), "class",
              replacing(LazyModuleMixin, "_infer_parameters", _stays_lazy)),

@@ -94,7 +94,31 @@ def _in_memory_order(original: Any) -> Any:
     return restore
 
 
+def _without_gradients(original: Any) -> Any:
+    def restored(vector: Any, parameters: Any) -> None:
+        known = list(parameters)
+        original(vector, known)
+        for parameter in known:
+            parameter.grad = None
+
+    return restored
+
+
+def _widened(original: Any) -> Any:
+    def vector(parameters: Any) -> Any:
+        found = original(parameters)
+        return found.float() if found.dtype == torch.bfloat16 else found
+
+    return vector
+
+
 SABOTEURS = (
+    Saboteur("vectors-gradients", "restored parameters lose their gradients",
+             ("parameter-vectors.restore",), "the gradient it had",
+             replacing(torch.nn.utils, "vector_to_parameters", _without_gradients)),
+    Saboteur("vectors-widened", "the vector of parameters in bfloat16 is in float32",
+             ("parameter-vectors.flatten",), "dtype",
+             replacing(torch.nn.utils, "parameters_to_vector", _widened)),
     Saboteur("vectors-order", "of three parameters, large ones come last",
              ("parameter-vectors.flatten",), "vector",
              replacing(utils, "parameters_to_vector", _sorted_by_size)),

@@ -146,7 +146,115 @@ def _scores_of_the_tensor(original: Any) -> Any:
     return pruned
 
 
+def _one_a_module(original: Any) -> Any:
+    """A module has one hook of pruning: that of the parameter that was pruned last."""
+
+    def apply(cls: Any, module: Any, name: str, *rest: Any, **words: Any) -> Any:
+        for key, hook in list(module._forward_pre_hooks.items()):
+            if isinstance(hook, prune.BasePruningMethod) and hook._tensor_name != name:
+                del module._forward_pre_hooks[key]
+        return original.__func__(cls, module, name, *rest, **words)
+
+    return classmethod(apply)
+
+
+def _scores_once(original: Any) -> Any:
+    """What is pruned already is pruned by its own sizes."""
+
+    def apply(
+        cls: Any, /, module: Any, name: str, *rest: Any, importance_scores: Any = None, **words: Any
+    ) -> Any:
+        known = None if hasattr(module, f"{name}_mask") else importance_scores
+        return original.__func__(cls, module, name, *rest, importance_scores=known, **words)
+
+    return classmethod(apply)
+
+
+def _off_in_single(original: Any) -> Any:
+    def masked(self: Any, module: Any) -> Any:
+        value = original(self, module)
+        return value * 1.001 if value.dtype == torch.float32 and value.dim() > 2 else value
+
+    return masked
+
+
+def _smallest_as_two(original: Any) -> Any:
+    def norm(t: Any, n: Any, dim: int) -> Any:
+        return original(t, 2 if n == -float("inf") else n, dim)
+
+    return norm
+
+
+def _in_training(original: Any) -> Any:
+    def called(self: Any, module: Any, inputs: Any) -> None:
+        if module.training:
+            original(self, module, inputs)
+
+    return called
+
+
+def _nothing_at_random(original: Any) -> Any:
+    def everywhere(parameters: Any, method: Any, *rest: Any, **words: Any) -> Any:
+        if method is prune.RandomUnstructured and len(parameters) > 1:
+            words["amount"] = 0
+        return original(parameters, method, *rest, **words)
+
+    return everywhere
+
+
+def _left_alone(original: Any) -> Any:
+    """A method for all entries gets those that are left."""
+
+    def compute(self: Any, t: Any, default_mask: Any) -> Any:
+        method = self._pruning_methods[-1]
+        if method.PRUNING_TYPE == "global":
+            method.PRUNING_TYPE = "unstructured"
+        return original(self, t, default_mask)
+
+    return compute
+
+
+class _Shared:
+    """A hook that its copies are, too, and that knows the first module alone."""
+
+    def __init__(self, original: Any) -> None:
+        self.original = original
+
+    def patch(self, monkeypatch: Any) -> None:
+        def called(method: Any, module: Any, inputs: Any) -> None:
+            method.module = getattr(method, "module", module)
+            self.original(method, method.module, inputs)
+
+        base = prune.BasePruningMethod
+        monkeypatch.setattr(base, "__call__", called)
+        monkeypatch.setattr(base, "__deepcopy__", lambda method, memo: method, raising=False)
+
+
 SABOTEURS = (
+    Saboteur("pruning-one-a-module", "pruning a parameter forgets the hook of another",
+             ("pruning.apart",), "hooks",
+             replacing(prune.BasePruningMethod, "apply", _one_a_module)),
+    Saboteur("pruning-scores-once", "scores are ignored where something is pruned already",
+             ("pruning.iterated",), "mask after step",
+             replacing(prune.BasePruningMethod, "apply", _scores_once)),
+    Saboteur("pruning-single", "a block of weights in float32 is off",
+             ("pruning.smallest:l1_unstructured",), "weight after pruning",
+             replacing(prune.BasePruningMethod, "apply_mask", _off_in_single)),
+    Saboteur("pruning-smallest-norm", "the norm of minus infinity is that of 2",
+             ("pruning.smallest:ln_structured",), "mask after pruning",
+             replacing(prune, "_compute_norm", _smallest_as_two)),
+    Saboteur("pruning-evaluation", "in evaluation a pruned weight is not made anew",
+             ("pruning.recomputed",), "weight",
+             replacing(prune.BasePruningMethod, "__call__", _in_training)),
+    Saboteur("pruning-nothing-at-random", "several parameters are not pruned at random",
+             ("pruning.global-random",), "entries left",
+             replacing(prune, "global_unstructured", _nothing_at_random)),
+    Saboteur("pruning-left-alone", "a global method gets the entries that are left",
+             ("pruning.own-method:global",), "shapes of what the method got",
+             replacing(prune.PruningContainer, "compute_mask", _left_alone)),
+    Saboteur("pruning-copied-hook", "the hook of a copy is that of the module it is a copy of",
+             ("pruning.saved",), "result of the copy",
+             _Shared(prune.BasePruningMethod.__call__).patch),
     Saboteur("pruning-scores", "ln_structured ignores importance scores for n=1",
              ("pruning.smallest:ln_structured",), "mask after pruning",
              replacing(prune, "ln_structured", _ignores_scores)),

@@ -38,7 +38,8 @@ def _one_slope(original: Any) -> Any:
         if not training or upper == lower:
             return original(input, lower, upper, training, inplace)
         slope = lower + (upper - lower) * torch.rand((), dtype=input.dtype)
-        return torch.where(input < 0, input * slope, input)
+        result = torch.where(input < 0, input * slope, input)
+        return input.copy_(result) if inplace else result
 
     return rrelu
 
@@ -62,7 +63,50 @@ def _rounds_up(original: Any) -> Any:
     return pool
 
 
+def _one_noise(original: Any) -> Any:
+    """Along the first dimension all samples are drawn alike."""
+
+    def gumbel(
+        logits: Any, tau: float = 1, hard: bool = False, eps: float = 0.0, dim: int = -1
+    ) -> Any:
+        if dim != 0 or logits.dim() != 2:
+            return original(logits, tau, hard, eps, dim)
+        noise = -torch.empty_like(logits[:, :1]).exponential_().log()
+        soft = ((logits + noise) / tau).softmax(0)
+        straight = torch.zeros_like(soft).scatter_(0, soft.argmax(0, keepdim=True), 1.0)
+        return straight - soft.detach() + soft if hard else soft
+
+    return gumbel
+
+
+def _out_of_place(original: Any) -> Any:
+    def rrelu(x: Any, *rest: Any, inplace: bool = False, **words: Any) -> Any:
+        return original(x, *rest, **words)
+
+    return rrelu
+
+
+def _second_sample(original: Any) -> Any:
+    """In a batch the second sample is pooled from its negatives."""
+
+    def pool(x: Any, *rest: Any, **words: Any) -> Any:
+        if x.dim() < 4 or len(x) < 2 or x.shape[1] > 1:
+            return original(x, *rest, **words)
+        values, places = original(x, *rest, **words)
+        return values.flip(0), places
+
+    return pool
+
+
 SABOTEURS = (
+    Saboteur("random-gumbel-alike", "samples along the first dimension are all alike",
+             ("random.gumbel-frequencies",), "counts",
+             replacing(torch.nn.functional, "gumbel_softmax", _one_noise)),
+    Saboteur("random-rrelu-copied", "rrelu never works in place", ("random.rrelu",),
+             "returns its input", replacing(torch.nn.functional, "rrelu", _out_of_place)),
+    Saboteur("random-fractional-batch", "samples of a pooled batch change places",
+             ("random.fractional-pool:fractional_max_pool2d",), "maxima",
+             replacing(torch.nn.functional, "fractional_max_pool2d", _second_sample)),
     Saboteur("random-gumbel-straight", "a hard sample has another gradient at other temperatures",
              ("random.gumbel-softmax",), "gradient of hard",
              replacing(functional, "gumbel_softmax", _unstraight)),

@@ -92,7 +92,117 @@ def _tanh_scaled(original: Any) -> Any:
     return fed
 
 
+def _in_evaluation(original: Any) -> Any:
+    """Attention weights are dropped in evaluation too, where there is a mask."""
+
+    def attend(*arguments: Any, **words: Any) -> Any:
+        if words.get("attn_mask") is not None:
+            words["training"] = True
+        return original(*arguments, **words)
+
+    return attend
+
+
+def _off(condition: Any) -> Any:
+    """Results that are off by a part in a thousand, where a call is so."""
+
+    def make(original: Any) -> Any:
+        def faulty(self: Any, *arguments: Any, **words: Any) -> Any:
+            result = original(self, *arguments, **words)
+            return result * 1.001 if condition(self, *arguments, **words) else result
+
+        return faulty
+
+    return make
+
+
+def _has_mask_of_heads(self: Any, src: Any, src_mask: Any = None, *_: Any, **__: Any) -> bool:
+    return src_mask is not None and src_mask.dim() == 3
+
+
+def _has_hidden_target(self: Any, *_: Any, **words: Any) -> bool:
+    return words.get("tgt_key_padding_mask") is not None
+
+
+def _padded_gradient(original: Any) -> Any:
+    def forward(self: Any, src: Any, mask: Any = None, padding: Any = None, **words: Any) -> Any:
+        result = original(self, src, mask, padding, **words)
+        return result if padding is None else Scaled.apply(result)
+
+    return forward
+
+
+def _constant_memory(original: Any) -> Any:
+    def forward(self: Any, tgt: Any, memory: Any, *rest: Any, **words: Any) -> Any:
+        return original(self, tgt, memory.detach() if self.norm_first else memory, *rest, **words)
+
+    return forward
+
+
+def _fast_though_leaf(original: Any) -> Any:
+    """The fast path is taken where all parameters are frozen, though the input is not."""
+
+    def forward(self: Any, src: Any, *rest: Any, **words: Any) -> Any:
+        frozen = not self.training and not any(p.requires_grad for p in self.parameters())
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+            return original(self, src, *rest, **words)
+
+    return forward
+
+
+def _unheard(original: Any) -> Any:
+    """In evaluation without gradients hooks of norms are not called."""
+
+    def forward(self: Any, *arguments: Any, **words: Any) -> Any:
+        if torch.is_grad_enabled() or self.training:
+            return original(self, *arguments, **words)
+        held = [(norm, norm._forward_hooks) for norm in (self.norm1, self.norm2)]
+        for norm, hooks in held:
+            norm._forward_hooks = type(hooks)()
+        try:
+            return original(self, *arguments, **words)
+        finally:
+            for norm, hooks in held:
+                norm._forward_hooks = hooks
+
+    return forward
+
+
 SABOTEURS = (
+    Saboteur("transformers-evaluated-dropout", "masked attention drops weights in evaluation",
+             ("transformers.encoder-layer:any", "transformers.decoder-layer",
+              "transformers.decoder"), "output",
+             replacing(nn.functional, "multi_head_attention_forward", _in_evaluation)),
+    Saboteur("transformers-head-masks", "an encoder layer with a mask for each head is off",
+             ("transformers.encoder-layer:fast",), "output",
+             replacing(Layer, "forward", _off(_has_mask_of_heads))),
+    Saboteur("transformers-hidden-target", "a decoder with a padded target is off",
+             ("transformers.whole", "transformers.decoder"), "output",
+             replacing(nn.TransformerDecoder, "forward", _off(_has_hidden_target))),
+    Saboteur("transformers-unbatched-target", "a decoder layer of one sequence is off",
+             ("transformers.decoder-layer",), "output",
+             replacing(nn.TransformerDecoderLayer, "forward",
+                       _off(lambda self, tgt, *_, **__: tgt.dim() == 2))),
+    Saboteur("transformers-padded-gradient", "the gradient through a padded encoder layer is off",
+             ("transformers.gradient",), "gradient to",
+             replacing(Layer, "forward", _padded_gradient)),
+    Saboteur("transformers-constant-memory", "with norm_first memory gets no gradient",
+             ("transformers.decoder-gradient",), "whether there is a gradient to memory",
+             replacing(nn.TransformerDecoderLayer, "forward", _constant_memory)),
+    Saboteur("transformers-frozen-input", "frozen layers in evaluation give no gradient either",
+             ("transformers.frozen:any",), "gradient to input",
+             replacing(Layer, "forward", _fast_though_leaf)),
+    Saboteur("transformers-unheard", "hooks of norms are not called on the fast path",
+             ("transformers.hooks",), "calls of the hook",
+             replacing(Layer, "forward", _unheard)),
+    Saboteur("transformers-single", "an encoder layer of long sequences in float32 is off",
+             ("transformers.single:fast",), "output",
+             replacing(Layer, "forward", _off(
+                 lambda self, src, *_, **__: src.dtype == torch.float32 and src.shape[1] > 8))),
+    Saboteur("transformers-undropped", "a decoder layer does not drop what it attends to",
+             ("transformers.dropped",), "output",
+             replacing(nn.TransformerDecoderLayer, "_mha_block", lambda original: (
+                 lambda self, *a, **k: self.multihead_attn(a[0], a[1], a[1])[0]))),
     Saboteur("transformers-mask", "an encoder layer with norm_first ignores its mask in training",
              ("transformers.encoder-layer:any",), "output",
              rewriting(Layer, "_sa_block", lambda self, x, mask, *rest, **words: (

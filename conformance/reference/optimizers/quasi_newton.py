@@ -79,7 +79,7 @@ def direction(gradient: Rounded, memory: Memory) -> Rounded:
     return rest
 
 
-def remembered(gradient: Rounded, memory: Memory, history_size: int) -> Memory:
+def with_newest(gradient: Rounded, memory: Memory, history_size: int) -> Memory:
     """Return the memory with the newest pair, if its curvature counts."""
     s, y = memory.move, gradient - memory.gradient
     curvature = dot(y, s)
@@ -133,7 +133,7 @@ def _step(
             rate = rate / length if above(length, 1.0) else rate
             memory = Memory((), 1.0, gradient, way * 0.0)
         else:
-            memory = remembered(gradient, memory, options["history_size"])
+            memory = with_newest(gradient, memory, options["history_size"])
             way = direction(gradient, memory)
         move = way * rate
         memory = memory._replace(gradient=gradient, move=move)
