@@ -38,7 +38,7 @@ def to_numpy(tensor: torch.Tensor) -> Array:
     if not holds_values(tensor):
         drawn = remembered(tensor)
         if drawn is None:
-            raise NotImplementedError(f"a tensor without values: {tuple(tensor.shape)}")
+            raise NotImplementedError("the tensor holds no values")
         return drawn.copy()
     host = tensor.detach().cpu().resolve_conj().resolve_neg()
     if host.shape != tensor.shape:
