@@ -43,12 +43,15 @@ def test_gumbel_softmax(target, seed, dim, tau, logits):
     axis = dim % logits.dim()
     totals = torch.from_numpy(soft.sum(axis=axis))
     compare.close(totals, np.ones(totals.shape), bound=32 * ulp, dtype=dtype, what="totals")
-    best = soft == soft.max(axis=axis, keepdims=True)
-    compare.close(sample, best.astype(float), bound=4 * ulp, dtype=dtype, what="hard sample")
+    chosen = compare.to_numpy(sample) > 0.5
+    compare.close(sample, chosen.astype(float), bound=4 * ulp, dtype=dtype, what="hard sample")
+    compare.fact(set(chosen.sum(axis=axis).flat), {1}, "categories that hard samples choose")
+    likely = bool((soft.max(axis=axis) == (soft * chosen).sum(axis=axis)).all())
+    compare.fact(likely, True, "the hard sample is the likeliest")  # of two as likely, either
     v, soft = compare.to_numpy(weights).astype(float), soft.astype(float)
     exact = soft * (v - (v * soft).sum(axis=axis, keepdims=True)) / tau
-    compare.close(gradient, exact, bound=512 * ulp, dtype=dtype, what="gradient")
-    compare.close(straight, exact, bound=512 * ulp, dtype=dtype, what="gradient of hard")
+    compare.close(gradient, exact, bound=256 * ulp, dtype=dtype, what="gradient")
+    compare.close(straight, exact, bound=256 * ulp, dtype=dtype, what="gradient of hard")
 
 
 @law("random.gumbel-frequencies", docs=GUMBEL, level="statistical")

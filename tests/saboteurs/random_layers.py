@@ -23,6 +23,16 @@ def _unstraight(original: Any) -> Any:
     return gumbel
 
 
+def _shifted(original: Any) -> Any:
+    """A hard sample of single precision is that of the next category."""
+
+    def gumbel(logits: Any, tau: float = 1, hard: bool = False, *rest: Any, **words: Any) -> Any:
+        result = original(logits, tau, hard, *rest, **words)
+        return result.roll(1, -1) if hard and logits.dtype == torch.float32 else result
+
+    return gumbel
+
+
 def _by_place(original: Any) -> Any:
     """At low temperature logits count half."""
 
@@ -110,6 +120,9 @@ SABOTEURS = (
     Saboteur("random-gumbel-straight", "a hard sample has another gradient at other temperatures",
              ("random.gumbel-softmax",), "gradient of hard",
              replacing(functional, "gumbel_softmax", _unstraight)),
+    Saboteur("random-gumbel-next", "a hard sample of single precision is of the next category",
+             ("random.gumbel-softmax",), "likeliest",
+             replacing(functional, "gumbel_softmax", _shifted)),
     Saboteur("random-gumbel-odds", "at low temperature logits count half",
              ("random.gumbel-frequencies",), "counts",
              replacing(functional, "gumbel_softmax", _by_place)),
